@@ -1,0 +1,180 @@
+/** The server, as the page uses it. Addresses are relative to the document: the page may live below a root path. */
+
+import { fromThrown, parseProblem, Problem } from "./problem";
+
+export interface ImageInfo {
+  readonly id: string;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface EraseOptions {
+  readonly model: string;
+  /** Pixels; `null` leaves it to the server. */
+  readonly dilate: number | null;
+  readonly feather: number | null;
+  readonly format: string;
+}
+
+export interface Erased {
+  readonly blob: Blob;
+  readonly contentType: string;
+  /** The result, kept by the server for the next round. */
+  readonly imageId: string | null;
+  readonly model: string;
+  readonly notices: readonly string[];
+}
+
+export interface Model {
+  readonly id: string;
+  readonly title: string;
+  readonly licence: string;
+  readonly speed: string;
+  readonly quality: string;
+  readonly allowed: boolean;
+  readonly whyNot: string;
+}
+
+export interface Api {
+  upload(photo: Blob, name: string, progress: (share: number) => void, signal: AbortSignal): Promise<ImageInfo>;
+  erase(imageId: string, mask: Blob, options: EraseOptions, signal: AbortSignal): Promise<Erased>;
+  preview(imageId: string): Promise<Blob>;
+  models(): Promise<readonly Model[]>;
+}
+
+/** The server's own deadline is far shorter; this one is for a connection that died without saying so. */
+const SILENCE_MS = 300_000;
+
+export function createApi(base: string, language: () => string): Api {
+  const address = (path: string): string => new URL(path, base).href;
+
+  async function request(path: string, init: RequestInit = {}): Promise<Response> {
+    let response: Response;
+    try {
+      response = await fetch(address(path), { ...init, headers: { "Accept-Language": language() } });
+    } catch (thrown) {
+      throw fromThrown(thrown);
+    }
+    if (response.ok) return response;
+    throw parseProblem(response.status, await response.text().catch(() => ""), response.headers.get("Retry-After"));
+  }
+
+  return {
+    upload: (photo, name, progress, signal) => upload(address("v1/images"), language(), photo, name, progress, signal),
+
+    async erase(imageId, mask, options, signal) {
+      const form = new FormData();
+      form.set("image_id", imageId);
+      form.set("mask", mask, "mask.png");
+      form.set("model", options.model);
+      if (options.dilate !== null) form.set("dilate", String(options.dilate));
+      if (options.feather !== null) form.set("feather", String(options.feather));
+      if (options.format !== "same") form.set("format", options.format);
+      return withDeadline(signal, async (either) => {
+        const response = await request("v1/erase", { method: "POST", body: form, signal: either });
+        return readErased(response, await response.blob());
+      });
+    },
+
+    async preview(imageId) {
+      return (await request(`v1/images/${encodeURIComponent(imageId)}/preview`)).blob();
+    },
+
+    async models() {
+      return readModels(await (await request("v1/models")).json());
+    },
+  };
+}
+
+function readErased(response: Response, blob: Blob): Erased {
+  const header = (name: string): string => response.headers.get(name) ?? "";
+  return {
+    blob,
+    contentType: header("Content-Type") || blob.type,
+    imageId: header("X-Eraser-Image-Id") || null,
+    model: header("X-Eraser-Model"),
+    notices: header("X-Eraser-Notice").split(",").map((code) => code.trim()).filter((code) => code !== ""),
+  };
+}
+
+export function readModels(body: unknown): readonly Model[] {
+  const list = typeof body === "object" && body !== null && "models" in body ? body.models : [];
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((item: unknown): Model[] => {
+    if (typeof item !== "object" || item === null) return [];
+    const fields: Record<string, unknown> = { ...item };
+    const text = (key: string): string => String(fields[key] ?? "");
+    if (text("id") === "" || text("id") === "auto") return [];
+    return [{
+      id: text("id"),
+      title: text("title") || text("id"),
+      licence: text("licence"),
+      speed: text("speed"),
+      quality: text("quality"),
+      allowed: fields["allowed"] !== false,
+      whyNot: text("why_not"),
+    }];
+  });
+}
+
+function readInfo(body: string): ImageInfo | null {
+  try {
+    const { id, width, height } = JSON.parse(body) as Partial<ImageInfo>;
+    return typeof id === "string" && Number(width) > 0 && Number(height) > 0
+      ? { id, width: Number(width), height: Number(height) }
+      : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Runs `work` with a signal that fires when the caller cancels or the deadline passes. */
+async function withDeadline<T>(signal: AbortSignal, work: (either: AbortSignal) => Promise<T>): Promise<T> {
+  const either = new AbortController();
+  const cancel = (): void => either.abort(new DOMException("cancelled", "AbortError"));
+  const timer = setTimeout(() => either.abort(new DOMException("silent", "TimeoutError")), SILENCE_MS);
+  signal.addEventListener("abort", cancel);
+  try {
+    if (signal.aborted) throw new Problem("cancelled");
+    return await work(either.signal);
+  } catch (thrown) {
+    throw fromThrown(thrown);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", cancel);
+  }
+}
+
+/** XMLHttpRequest, because `fetch` cannot tell how far an upload is. */
+function upload(
+  url: string,
+  language: string,
+  photo: Blob,
+  name: string,
+  progress: (share: number) => void,
+  signal: AbortSignal,
+): Promise<ImageInfo> {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", url);
+    request.setRequestHeader("Accept-Language", language);
+    request.upload.onprogress = (event) => {
+      if (event.lengthComputable) progress(event.loaded / event.total);
+    };
+    request.onerror = () => reject(new Problem("network"));
+    request.onabort = () => reject(new Problem("cancelled"));
+    request.onload = () => {
+      if (request.status < 200 || request.status >= 300) {
+        reject(parseProblem(request.status, request.responseText, request.getResponseHeader("Retry-After")));
+        return;
+      }
+      const info = readInfo(request.responseText);
+      if (info === null) reject(new Problem("server", "", request.status));
+      else resolve(info);
+    };
+    signal.addEventListener("abort", () => request.abort());
+    const form = new FormData();
+    form.set("image", photo, name);
+    request.send(form);
+  });
+}

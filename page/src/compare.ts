@@ -1,0 +1,46 @@
+/** The line between before and after: dragged, or moved with the arrow keys. */
+
+import { box } from "./dom";
+
+const KEY_STEP = 0.02;
+
+export class Compare {
+  isOn = false;
+  /** 0...1 of the photo's width. */
+  split = 0.5;
+
+  private readonly line = box("split");
+  private readonly handle = box("split-handle");
+  private left = 0;
+  private width = 1;
+
+  constructor(private readonly changed: () => void) {
+    this.handle.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -KEY_STEP, ArrowRight: KEY_STEP, Home: -1, End: 1 }[event.key];
+      if (step === undefined) return;
+      event.preventDefault();
+      this.set(true, this.split + step);
+    });
+  }
+
+  set(on: boolean, split = 0.5): void {
+    this.isOn = on;
+    this.split = Math.min(1, Math.max(0, split));
+    this.line.hidden = !on;
+    this.handle.setAttribute("aria-valuenow", String(Math.round(this.split * 100)));
+    this.changed();
+  }
+
+  /** `x`: stage pixels. */
+  moveTo(x: number): void {
+    this.set(true, (x - this.left) / this.width);
+  }
+
+  /** Keep the line on the photo, wherever the photo has gone, and the handle within reach. */
+  place(left: number, width: number, stageWidth: number): void {
+    this.left = left;
+    this.width = width;
+    const x = Math.min(stageWidth, Math.max(0, left + width * this.split));
+    this.line.style.transform = `translateX(${x}px)`;
+  }
+}

@@ -1,0 +1,73 @@
+/** Sentences that do not stop anybody: errors (`role=alert`) and quiet notes. */
+
+import { box, element, icon } from "./dom";
+import type { Words } from "./i18n";
+import type { Problem } from "./problem";
+
+const NOTE_MS = 9000;
+const WHISPER_MS = 3200;
+
+export class Notices {
+  private readonly list = box("notices");
+  private readonly whisperBox = box("whisper");
+  private timer = 0;
+
+  constructor(private readonly words: Words) {}
+
+  /** Stays until it is closed or the next attempt begins. */
+  error(sentence: string, hint = ""): void {
+    this.clearErrors();
+    const text = element("p", "", element("strong", "", sentence));
+    if (hint !== "") text.append(element("span", "", hint));
+    this.add("is-error", "alert", text);
+  }
+
+  problem(problem: Problem): void {
+    const [sentence, hint] = this.sentences(problem);
+    this.error(sentence, hint);
+  }
+
+  /** The server's codes of what a format could not carry. */
+  notes(codes: readonly string[]): void {
+    for (const code of codes) {
+      const key = `note_${code}`;
+      const text = this.words.has(key) ? this.words.say(key) : this.words.say("noteOther", { code });
+      const notice = this.add("is-info", "status", element("p", "", text));
+      setTimeout(() => notice.remove(), NOTE_MS);
+    }
+  }
+
+  whisper(text: string): void {
+    this.whisperBox.textContent = text;
+    this.whisperBox.classList.add("is-heard");
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => this.whisperBox.classList.remove("is-heard"), WHISPER_MS);
+  }
+
+  clearErrors(): void {
+    for (const notice of this.list.querySelectorAll(".is-error")) notice.remove();
+  }
+
+  private sentences({ kind, code, status, detail, hint, retryAfter }: Problem): [string, string] {
+    const { words } = this;
+    if (kind === "network") return [words.say("errNetwork"), words.say("errNetworkHint")];
+    if (kind === "timeout") return [words.say("errTimeout"), words.say("errTimeoutHint")];
+    if (code === "queue_full") {
+      const when = retryAfter === null ? words.say("errBusyHintSoon") : words.say("errBusyHint", { n: retryAfter });
+      return [words.say("errBusy"), when];
+    }
+    return [detail || words.say("errUnknown", { n: status }), hint];
+  }
+
+  private add(kind: string, role: string, text: HTMLElement): HTMLElement {
+    const close = element("button", "tool", icon("close"));
+    close.type = "button";
+    close.setAttribute("aria-label", this.words.say("close"));
+    const notice = element("div", `notice ${kind}`, text, close);
+    notice.setAttribute("role", role);
+    notice.dataset["testid"] = kind === "is-error" ? "error" : "note";
+    close.addEventListener("click", () => notice.remove());
+    this.list.append(notice);
+    return notice;
+  }
+}

@@ -1,0 +1,50 @@
+/** What the browser remembers for the person. A browser that forbids storage simply forgets. */
+
+export interface Prefs {
+  readonly language: string | null;
+  readonly model: string;
+  readonly dilate: number | null;
+  readonly feather: number | null;
+  readonly format: string;
+  /** Screen pixels. */
+  readonly brush: number;
+}
+
+const KEY = "magic-eraser";
+const DEFAULTS: Prefs = { language: null, model: "auto", dilate: null, feather: null, format: "same", brush: 44 };
+
+export type Store = Pick<Storage, "getItem" | "setItem">;
+
+export function load(store: Store | null): Prefs {
+  try {
+    return sane(JSON.parse(store?.getItem(KEY) ?? "{}") as unknown);
+  } catch {
+    return DEFAULTS;
+  }
+}
+
+export function save(store: Store | null, prefs: Prefs): void {
+  try {
+    store?.setItem(KEY, JSON.stringify(prefs));
+  } catch {
+    // Private mode or a full store: the choice holds until the page closes.
+  }
+}
+
+/** Only values of the right type are taken from the store: it may hold anything, for example from an older page. */
+function sane(stored: unknown): Prefs {
+  const from: Record<string, unknown> = typeof stored === "object" && stored !== null ? { ...stored } : {};
+  const number = (key: string): number | null => {
+    const value = from[key];
+    return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
+  };
+  const string = (key: string): string | null => (typeof from[key] === "string" ? from[key] : null);
+  return {
+    language: string("language"),
+    model: string("model") ?? DEFAULTS.model,
+    dilate: number("dilate"),
+    feather: number("feather"),
+    format: string("format") ?? DEFAULTS.format,
+    brush: number("brush") ?? DEFAULTS.brush,
+  };
+}

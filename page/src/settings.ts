@@ -1,0 +1,106 @@
+/** The settings popover: which model, how far the mask grows, what is saved, which language. */
+
+import type { Api, EraseOptions, Model } from "./api";
+import { box, element, input, need } from "./dom";
+import { translate, type Words } from "./i18n";
+import type { Prefs } from "./prefs";
+import type { Language } from "./strings";
+
+export class Settings {
+  private models: readonly Model[] | null = null;
+  private readonly format = need("format", HTMLSelectElement);
+
+  constructor(
+    private readonly api: Api,
+    private readonly words: Words,
+    private prefs: Prefs,
+    private readonly remember: (change: Partial<Prefs>) => void,
+  ) {
+    this.slider("dilate");
+    this.slider("feather");
+    this.format.value = prefs.format;
+    if (this.format.value === "") this.format.value = "same";
+    this.format.addEventListener("change", () => this.change({ format: this.format.value }));
+    box("settings").addEventListener("beforetoggle", (event) => {
+      if ((event as ToggleEvent).newState === "open") void this.loadModels();
+    });
+    for (const each of document.querySelectorAll<HTMLElement>("[data-language]")) {
+      each.addEventListener("click", () => words.set(each.dataset["language"] as Language));
+    }
+    words.onChange(() => this.render());
+    this.render();
+  }
+
+  get options(): EraseOptions {
+    const { model, dilate, feather, format } = this.prefs;
+    return { model, dilate, feather, format };
+  }
+
+  private change(change: Partial<Prefs>): void {
+    this.prefs = { ...this.prefs, ...change };
+    this.remember(change);
+    this.render();
+  }
+
+  /** Untouched, a slider shows the server's default and sends nothing. */
+  private slider(name: "dilate" | "feather"): void {
+    const slider = input(name);
+    slider.value = String(this.prefs[name] ?? DEFAULT_PX[name]);
+    slider.addEventListener("input", () => this.change({ [name]: slider.valueAsNumber }));
+  }
+
+  private async loadModels(): Promise<void> {
+    try {
+      this.models = await this.api.models();
+    } catch {
+      this.models = null;
+    }
+    this.render();
+  }
+
+  private render(): void {
+    const { words } = this;
+    translate(box("settings"), words, false);
+    for (const name of ["dilate", "feather"] as const) {
+      box(`${name}-value`).textContent = words.say("px", { n: input(name).value });
+    }
+    for (const each of document.querySelectorAll<HTMLElement>("[data-language]")) {
+      each.setAttribute("aria-pressed", String(each.dataset["language"] === words.language));
+    }
+    this.renderModels();
+  }
+
+  private renderModels(): void {
+    const { words, models } = this;
+    const list = box("models");
+    const held = list.contains(document.activeElement);
+    const chosen = models?.some((model) => model.id === this.prefs.model && model.allowed) ? this.prefs.model : "auto";
+    list.replaceChildren(this.choice("auto", words.say("auto"), words.say("autoText"), true, chosen === "auto"));
+    for (const model of models ?? []) {
+      const about = model.allowed ? this.about(model) : model.whyNot || words.say("notReady");
+      list.append(this.choice(model.id, model.title, about, model.allowed, model.id === chosen));
+    }
+    if (models === null) list.append(element("small", "", words.say("modelsUnknown")));
+    if (held) list.querySelector<HTMLInputElement>("input:checked")?.focus();
+  }
+
+  private about(model: Model): string {
+    const word = (kind: string, value: string): string => {
+      const key = `${kind}_${value}`;
+      return this.words.has(key) ? this.words.say(key) : "";
+    };
+    return [word("speed", model.speed), word("quality", model.quality), model.licence].filter(Boolean).join(" · ");
+  }
+
+  private choice(id: string, title: string, about: string, allowed: boolean, checked: boolean): HTMLElement {
+    const radio = element("input", "");
+    Object.assign(radio, { type: "radio", name: "model", value: id, checked, disabled: !allowed });
+    radio.dataset["testid"] = `model-${id}`;
+    radio.addEventListener("change", () => this.change({ model: id }));
+    const text = element("span", "", element("b", "", title), element("small", "", about));
+    return element("label", "model", radio, text);
+  }
+}
+
+/** What `/v1/erase` does when it is not told (documented there). */
+const DEFAULT_PX = { dilate: 0, feather: 0 } as const;

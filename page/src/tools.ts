@@ -1,0 +1,136 @@
+/** The bars and buttons around the stage: what they do, and which of them can be pressed now. */
+
+import { box, button, input, need } from "./dom";
+import type { Words } from "./i18n";
+import { brushFromSlider, clampBrush, sliderFromBrush } from "./stroke";
+
+export interface Actions {
+  erase(): void;
+  cancel(): void;
+  clear(): void;
+  undo(): void;
+  redo(): void;
+  download(): void;
+  newPhoto(): void;
+  compare(): void;
+  original(shown: boolean): void;
+  mode(mode: "paint" | "keep"): void;
+  brush(diameter: number): void;
+  /** The size slider is being moved, or was let go. */
+  sizing(active: boolean): void;
+  zoom(factor: number): void;
+  fit(): void;
+}
+
+export interface Ability {
+  readonly undo: boolean;
+  readonly redo: boolean;
+  readonly erase: boolean;
+  readonly hasResult: boolean;
+  readonly compares: boolean;
+}
+
+const ZOOM_STEP = 1.35;
+const TICK_MS = 100;
+
+export class Tools {
+  private readonly size = input("size");
+  private clock = 0;
+
+  constructor(
+    private readonly words: Words,
+    actions: Actions,
+  ) {
+    const clicks: Readonly<Record<string, () => void>> = {
+      erase: actions.erase,
+      cancel: actions.cancel,
+      clear: actions.clear,
+      undo: actions.undo,
+      redo: actions.redo,
+      download: actions.download,
+      "new-photo": actions.newPhoto,
+      compare: actions.compare,
+      "mode-paint": () => actions.mode("paint"),
+      "mode-keep": () => actions.mode("keep"),
+      "zoom-in": () => actions.zoom(ZOOM_STEP),
+      "zoom-out": () => actions.zoom(1 / ZOOM_STEP),
+      fit: actions.fit,
+    };
+    for (const [id, act] of Object.entries(clicks)) button(id).addEventListener("click", act);
+    this.listenToHold(actions);
+    this.size.addEventListener("input", () => {
+      actions.brush(brushFromSlider(this.size.valueAsNumber));
+      actions.sizing(true);
+    });
+    for (const end of ["change", "pointerup", "blur"]) this.size.addEventListener(end, () => actions.sizing(false));
+  }
+
+  render(can: Ability, busy: boolean): void {
+    button("undo").disabled = busy || !can.undo;
+    button("redo").disabled = busy || !can.redo;
+    button("erase").disabled = busy || !can.erase;
+    button("clear").disabled = busy || !can.erase;
+    for (const id of ["download", "original", "compare"]) button(id).disabled = busy || !can.hasResult;
+    button("compare").setAttribute("aria-pressed", String(can.compares));
+  }
+
+  showMode(mode: "paint" | "keep"): void {
+    button("mode-paint").setAttribute("aria-pressed", String(mode === "paint"));
+    button("mode-keep").setAttribute("aria-pressed", String(mode === "keep"));
+  }
+
+  showBrush(diameter: number): void {
+    const value = Math.round(sliderFromBrush(clampBrush(diameter)));
+    if (this.size.valueAsNumber !== value) this.size.value = String(value);
+    this.size.setAttribute("aria-valuetext", this.words.say("px", { n: Math.round(diameter) }));
+  }
+
+  showZoom(scale: number): void {
+    const percent = scale * 100;
+    box("zoom-label").textContent = `${percent < 10 ? percent.toFixed(1) : Math.round(percent)}%`;
+  }
+
+  showSending(share: number | null): void {
+    const bar = need("sending", HTMLProgressElement);
+    bar.hidden = share === null || share >= 1;
+    if (share !== null) bar.value = share;
+  }
+
+  /** The dock turns into what is going on, how long already, and the way out. */
+  startBusy(): () => number {
+    const began = performance.now();
+    const seconds = (): number => (performance.now() - began) / 1000;
+    const tick = (): void => {
+      box("busy-time").textContent = this.words.say("seconds", { n: seconds().toFixed(1) });
+    };
+    box("dock-tools").hidden = true;
+    box("busy").hidden = false;
+    tick();
+    this.clock = window.setInterval(tick, TICK_MS);
+    return seconds;
+  }
+
+  sayBusy(text: string): void {
+    box("busy-words").textContent = text;
+  }
+
+  endBusy(): void {
+    clearInterval(this.clock);
+    box("busy").hidden = true;
+    box("dock-tools").hidden = false;
+  }
+
+  private listenToHold(actions: Actions): void {
+    const hold = button("original");
+    hold.addEventListener("pointerdown", (event) => {
+      hold.setPointerCapture(event.pointerId);
+      actions.original(true);
+    });
+    hold.addEventListener("contextmenu", (event) => event.preventDefault());
+    for (const end of ["pointerup", "pointercancel", "blur"]) hold.addEventListener(end, () => actions.original(false));
+    hold.addEventListener("keydown", (event) => {
+      if (event.key === " " || event.key === "Enter") actions.original(true);
+    });
+    hold.addEventListener("keyup", () => actions.original(false));
+  }
+}

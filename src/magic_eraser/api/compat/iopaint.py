@@ -1,0 +1,183 @@
+"""The HTTP API of IOPaint 1.6 for erase models, so that its clients need only another address.
+
+Fields, defaults, status codes and headers are IOPaint's; what it answers wrongly with 500 (a broken picture, an
+unknown model) is a 4xx here. Fields that only steer diffusion models are accepted and have no effect.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from magic_eraser.api.compat.iopaint_facts import SAMPLERS, model_info, server_config
+from magic_eraser.api.deps import Caller, TheRooms, WhileOpen, unless_gone
+from magic_eraser.api.forms import picture, read_json, validate
+from magic_eraser.api.problems import headers_of, translate
+from magic_eraser.api.rooms import Rooms
+from magic_eraser.errors import EraserError
+from magic_eraser.models.catalog import AUTO, find
+from magic_eraser.service.request import EraseOptions, EraseRequest
+
+CV2 = "cv2"
+"""IOPaint's name for the PDE fills; `cv2_flag` says which."""
+
+
+class IopaintRoute(APIRoute):
+    """Failures in IOPaint's envelope."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Exception as error:
+                known = translate(error)
+                if known is None:
+                    raise
+                return _failure(known)
+
+        return answer
+
+
+def _failure(error: EraserError) -> Response:
+    if error.code == "validation_failed" and "errors" in error.extra:  # FastAPI's own shape, as there
+        faults = [
+            {
+                "type": "value_error",
+                "loc": ["body", *fault["pointer"].strip("/").split("/")],
+                "msg": fault["message"],
+            }
+            for fault in error.extra["errors"]
+        ]
+        return JSONResponse({"detail": faults}, 422)
+    body = {
+        "error": type(error).__name__,
+        "detail": error.detail,
+        "body": "",
+        "errors": f"{error.status}: {error.detail}",
+    }
+    return JSONResponse(body, error.status, headers_of(error))
+
+
+router = APIRouter(prefix="/api/v1", tags=["compatible"], route_class=IopaintRoute)
+
+
+class InpaintBody(BaseModel):
+    """The fields of IOPaint's `InpaintRequest` that erase models heed, and the types of the rest."""
+
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
+
+    image: str | None = None
+    """Base64 or data URL."""
+    mask: str | None = None
+    """Base64 or data URL; above 127 erases."""
+    cv2_flag: Literal["INPAINT_NS", "INPAINT_TELEA"] = "INPAINT_NS"
+    cv2_radius: int = Field(default=4, ge=1, le=64)
+    sd_seed: int = 42
+    """-1 draws one."""
+    ldm_steps: int = 20
+    ldm_sampler: str = "plms"
+    zits_wireframe: bool = True
+    hd_strategy: str = "Crop"
+    hd_strategy_crop_trigger_size: int = 800
+    hd_strategy_crop_margin: int = 128
+    hd_strategy_resize_limit: int = 1280
+    prompt: str = ""
+    negative_prompt: str = ""
+    sd_keep_unmasked_area: bool = True
+
+
+class SwitchBody(BaseModel):
+    name: str
+
+
+@router.post(
+    "/inpaint",
+    dependencies=[WhileOpen],
+    summary="Erase (IOPaint)",
+    response_class=Response,
+    responses={200: {"description": "The picture", "content": {"image/*": {}}}},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": InpaintBody.model_json_schema()}},
+        }
+    },
+)
+async def inpaint(request: Request, rooms: TheRooms, caller: Caller) -> Response:
+    """The picture's bytes in its own format, and `X-Seed`."""
+    body = validate(InpaintBody, await read_json(request))
+    seed = body.sd_seed if body.sd_seed >= 0 else random.randint(1, 99_999_999)  # noqa: S311 (no secret)
+    erase = EraseRequest(
+        image=picture(body.image, "image"),
+        mask=picture(body.mask, "mask"),
+        options=EraseOptions(
+            model=_model(current(request, rooms), body.cv2_flag),
+            seed=seed % 2**32,
+            radius=body.cv2_radius,
+        ),
+    )
+    result = await unless_gone(request, rooms.service.erase(caller, erase))
+    assert result.encoded is not None
+    return Response(result.encoded.data, media_type=result.encoded.media_type, headers={"X-Seed": str(seed)})
+
+
+@router.get("/model", summary="The current model (IOPaint)")
+async def show_model(request: Request, rooms: TheRooms) -> dict[str, Any]:
+    return model_info(current(request, rooms))
+
+
+@router.post(
+    "/model",
+    summary="Choose the model of this API's later requests (IOPaint)",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": SwitchBody.model_json_schema()}},
+        }
+    },
+)
+async def switch_model(request: Request, rooms: TheRooms) -> dict[str, Any]:
+    """Only requests to `/api/v1` follow it; a wrong name changes nothing."""
+    name = validate(SwitchBody, await read_json(request)).name
+    if name not in (AUTO, CV2):
+        find(name, rooms.pool.cards())
+    request.app.state.iopaint_model = name
+    return model_info(name)
+
+
+@router.get("/server-config", summary="What this server offers (IOPaint)")
+async def show_config(rooms: TheRooms) -> dict[str, Any]:
+    return server_config([AUTO, CV2, *rooms.pool.cards()])
+
+
+@router.get("/samplers", summary="Names of diffusion samplers (IOPaint)")
+async def samplers() -> list[str]:
+    return list(SAMPLERS)
+
+
+@router.get("/inputimage", summary="The picture given at start: none (IOPaint)")
+async def input_image() -> dict[str, Any]:
+    """IOPaint answers 200 with an error's envelope when it was started without one; so do we."""
+    message = "No input image configured"
+    return {"error": "HTTPException", "detail": message, "body": "", "errors": f"200: {message}"}
+
+
+def current(request: Request, rooms: Rooms) -> str:
+    """The model that this API's requests use: as last switched, else the server's default."""
+    name: str = getattr(request.app.state, "iopaint_model", rooms.settings.models.default)
+    return name
+
+
+def _model(name: str, flag: str) -> str:
+    if name != CV2:
+        return name
+    return "telea" if flag == "INPAINT_TELEA" else "ns"

@@ -1,0 +1,102 @@
+"""`POST /api/predict`: base64 in, base64 out, as the clients of the deployment guide send it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from magic_eraser.api import language
+from magic_eraser.api.deps import Caller, TheRooms, WhileOpen, unless_gone
+from magic_eraser.api.forms import data_url, picture, read_json, validate
+from magic_eraser.api.problems import headers_of, translate
+from magic_eraser.errors import EraserError
+from magic_eraser.service.request import EraseOptions, EraseRequest
+
+
+class PredictRoute(APIRoute):
+    """Failures as `{"error": ...}` with the right status.
+
+    The guide's web clients look for the words "queue" and "timeout" in the message; the errors hold them.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Exception as error:
+                known = translate(error)
+                if known is None:
+                    raise
+                return _failure(request, known)
+
+        return answer
+
+
+def _failure(request: Request, error: EraserError) -> Response:
+    message = error.sentence(language.of(request))
+    if error.code == "queue_full" and "queue" not in message:
+        message += " (queue)"
+    if error.code == "deadline_exceeded" and "timeout" not in message:
+        message += " (timeout)"
+    return JSONResponse({"error": message, "code": error.code}, error.status, headers_of(error))
+
+
+router = APIRouter(tags=["compatible"], route_class=PredictRoute)
+
+
+class PredictBody(BaseModel):
+    """Image and mask, base64 or data URLs."""
+
+    model_config = ConfigDict(extra="ignore")  # Gradio clients add session_hash, fn_index and the like
+
+    data: Annotated[list[Any], Field(min_length=2)]
+
+
+class PredictAnswer(BaseModel):
+    data: list[str]
+    """The result as a data URL."""
+    duration: float
+    """Seconds."""
+
+
+_EXAMPLE = {"data": ["data:image/jpeg;base64,/9j/4AAQ...", "data:image/png;base64,iVBORw0KGgo..."]}
+
+
+@router.post(
+    "/api/predict",
+    dependencies=[WhileOpen],
+    summary="Erase, base64 in and out",
+    response_model=PredictAnswer,
+    responses={
+        status: {"description": "Failed", "content": {"application/json": {"example": {"error": "..."}}}}
+        for status in (400, 413, 415, 422, 503, 504)
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": PredictBody.model_json_schema(), "example": _EXAMPLE}},
+        }
+    },
+)
+async def predict(request: Request, rooms: TheRooms, caller: Caller) -> PredictAnswer:
+    """`{"data": [image, mask]}`; white in the mask erases."""
+    start = time.monotonic()
+    body = validate(PredictBody, await read_json(request))
+    erase = EraseRequest(
+        image=picture(body.data[0], "image"),
+        mask=picture(body.data[1], "mask"),
+        options=EraseOptions(model=rooms.settings.models.default),
+    )
+    result = await unless_gone(request, rooms.service.erase(caller, erase))
+    assert result.encoded is not None
+    url = data_url(result.encoded.data, result.encoded.media_type)
+    return PredictAnswer(data=[url], duration=round(time.monotonic() - start, 3))

@@ -1,0 +1,61 @@
+"""What a route may ask for by naming it in its signature."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from magic_eraser.accounts.principal import LOCAL_OWNER, Principal
+from magic_eraser.api.rooms import Rooms
+from magic_eraser.errors import Cancelled, Draining
+
+T = TypeVar("T")
+
+
+def _rooms(request: Request) -> Rooms:
+    rooms: Rooms = request.app.state.rooms
+    return rooms
+
+
+def _caller() -> Principal:
+    return LOCAL_OWNER
+
+
+def _open(request: Request) -> None:
+    if _rooms(request).admission.draining:
+        raise Draining(retry_after=5)
+
+
+TheRooms = Annotated[Rooms, Depends(_rooms)]
+Caller = Annotated[Principal, Depends(_caller)]
+WhileOpen = Depends(_open)
+"""For routes that begin new work: 503 `draining` once the server is leaving."""
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Do the work, and stop it when the client goes away. The body must have been read.
+
+    Raises:
+        Cancelled: the client went; the work has been cancelled and has ended.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnect(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise Cancelled
+    finally:
+        gone.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+
+
+async def _disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,191 @@
+"""`POST /v1/erase`: a picture and a mask in, the picture without the object out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from magic_eraser.accounts.principal import Principal
+from magic_eraser.api.deps import Caller, TheRooms, WhileOpen, unless_gone
+from magic_eraser.api.forms import data_url, picture, read_fields, validate
+from magic_eraser.api.problems import responses
+from magic_eraser.api.rooms import Rooms
+from magic_eraser.errors import ValidationFailed
+from magic_eraser.service.request import (
+    EraseOptions,
+    EraseRequest,
+    EraseResult,
+    OutputFormat,
+    OutputOptions,
+)
+
+router = APIRouter(prefix="/v1", tags=["erase"])
+
+
+class EraseFields(BaseModel):
+    """The fields beside the picture and the mask."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    model: str | None = Field(default=None, max_length=100, examples=["auto"])
+    """A model id from `/v1/models`, or "auto"; the server's default where omitted."""
+    dilate: int = Field(default=0, ge=0, le=200)
+    """Pixels by which the hole grows beyond the mask."""
+    feather: int = Field(default=0, ge=0, le=200)
+    """Pixels of soft transition beyond that."""
+    format: OutputFormat = "same"
+    """Format of the answer: the picture's own, or another."""
+    quality: int | None = Field(default=None, ge=1, le=100)
+    """For lossy formats; a JPEG keeps its own quantisation where omitted."""
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    """Another seed gives a variant; the same one the same bytes."""
+
+
+class EraseJson(EraseFields):
+    """The same as JSON: pictures as base64 or data URLs."""
+
+    image: str | None = Field(default=None, examples=["data:image/png;base64,iVBORw0KGgo..."])
+    """The picture; or give `image_id`."""
+    image_id: str | None = Field(default=None, examples=["Zk3v0dXnQb2m8t1yJ5sWcA"])
+    """A picture uploaded to `/v1/images`, or the `X-Eraser-Image-Id` of an earlier answer."""
+    mask: str = Field(examples=["data:image/png;base64,iVBORw0KGgo..."])
+    """White erases, black keeps; of the picture's size."""
+
+
+class EraseForm(EraseFields):
+    """The same as a multipart form: pictures as files."""
+
+    image: Annotated[bytes | None, Field(json_schema_extra={"format": "binary"})] = None
+    image_id: str | None = None
+    mask: Annotated[bytes, Field(json_schema_extra={"format": "binary"})]
+
+
+class EraseAnswer(BaseModel):
+    """The answer where `Accept` prefers JSON."""
+
+    image: str
+    """Data URL."""
+    width: int
+    height: int
+    model: str
+    """The model that ran."""
+    image_id: str
+    """To erase further on the result."""
+    notices: list[dict[str, str]]
+    """What the format could not carry: `{code, message}`."""
+
+
+_IMAGES = {
+    media: {"schema": {"type": "string", "format": "binary"}}
+    for media in ("image/png", "image/jpeg", "image/webp", "image/avif", "image/tiff")
+}
+
+
+@router.post(
+    "/erase",
+    dependencies=[WhileOpen],
+    summary="Erase what the mask marks",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The picture without the object",
+            "content": {
+                **_IMAGES,
+                "application/json": {"schema": EraseAnswer.model_json_schema()},
+            },
+        },
+        **responses(400, 404, 413, 415, 422, 503, 504),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {"schema": EraseForm.model_json_schema()},
+                "application/json": {"schema": EraseJson.model_json_schema()},
+            },
+        }
+    },
+)
+async def erase(request: Request, rooms: TheRooms, caller: Caller) -> Response:
+    """Send `image` (or `image_id`) and `mask`; get the image's bytes. `Accept: application/json` gives a data
+    URL instead. Pixels outside the mask (after `dilate` and `feather`) come back bit-identical in lossless
+    formats."""
+    fields = await read_fields(request)
+    erase_request = await _request(rooms, caller, fields)
+    return await unless_gone(request, _answer(request, rooms, caller, erase_request))
+
+
+async def _request(rooms: Rooms, caller: Principal, fields: dict[str, Any]) -> EraseRequest:
+    image, image_id, mask = (fields.pop(name, None) for name in ("image", "image_id", "mask"))
+    options = validate(EraseFields, fields)
+    mask_bytes = picture(mask, "mask")
+    if image_id is not None and image is not None:
+        raise ValidationFailed("Send image or image_id, not both.", "image 与 image_id 只能提供一个。")
+    if image_id is not None:
+        stored = await asyncio.to_thread(rooms.images.get, caller.tenant_id, str(image_id))
+        image = await asyncio.to_thread(stored.read)
+    return EraseRequest(
+        image=picture(image, "image"),
+        mask=mask_bytes,
+        options=EraseOptions(
+            model=options.model or rooms.settings.models.default,
+            dilate=options.dilate,
+            feather=options.feather,
+            seed=options.seed,
+        ),
+        output=OutputOptions(format=options.format, quality=options.quality),
+    )
+
+
+async def _answer(request: Request, rooms: Rooms, caller: Principal, erase: EraseRequest) -> Response:
+    result = await rooms.service.erase(caller, erase)
+    assert result.encoded is not None
+    stored = await asyncio.to_thread(
+        rooms.images.put,
+        caller.tenant_id,
+        result.encoded.data,
+        width=result.width,
+        height=result.height,
+        format=result.encoded.format,
+    )
+    headers = _headers(result, stored.id)
+    if not _wants_json(request):
+        return Response(result.encoded.data, media_type=result.encoded.media_type, headers=headers)
+    answer = EraseAnswer(
+        image=data_url(result.encoded.data, result.encoded.media_type),
+        width=result.width,
+        height=result.height,
+        model=result.model,
+        image_id=stored.id,
+        notices=[{"code": notice.code, "message": notice.message} for notice in result.notices],
+    )
+    return JSONResponse(answer.model_dump(), headers=headers)
+
+
+def _headers(result: EraseResult, image_id: str) -> dict[str, str]:
+    headers = {
+        "X-Eraser-Model": result.model,
+        "X-Eraser-Cache": result.cache,
+        "X-Eraser-Image-Id": image_id,
+        "Server-Timing": server_timing(result.seconds),
+        "Cache-Control": "no-store",
+    }
+    if result.notices:
+        headers["X-Eraser-Notice"] = ", ".join(notice.code for notice in result.notices)
+    return headers
+
+
+def server_timing(seconds: dict[str, float]) -> str:
+    """W3C Server Timing: `decode;dur=12.3, queue;dur=0.0, ...`, milliseconds."""
+    return ", ".join(f"{stage};dur={value * 1000:.1f}" for stage, value in seconds.items())
+
+
+def _wants_json(request: Request) -> bool:
+    """Whether `Accept` names JSON and no image type."""
+    accept = request.headers.get("accept", "").lower()
+    return "application/json" in accept and "image/" not in accept

@@ -1,0 +1,98 @@
+"""The process around the app: a port, and signals that end it without losing work."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from logging import getLogger
+from types import FrameType
+
+import uvicorn
+
+from magic_eraser.api.app import create_app
+from magic_eraser.api.rooms import Rooms
+from magic_eraser.settings import Settings
+from magic_eraser.telemetry import logging
+
+log = logging.get_logger(__name__)
+
+
+class DrainingServer(uvicorn.Server):
+    """The first SIGTERM or SIGINT closes the door (new work is answered 503), lets what runs finish within
+    `drain_seconds` and exits 0; the second leaves at once."""
+
+    def __init__(self, config: uvicorn.Config, rooms: Rooms) -> None:
+        super().__init__(config)
+        self._rooms = rooms
+        self._draining: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            log.info("listening", url=f"http://{host}:{port}")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._loop is None or self._draining is not None or self._rooms.admission.draining:
+            self.should_exit = self.force_exit = True
+            return
+        self._rooms.admission.drain()
+        self._loop.call_soon_threadsafe(self._begin)
+
+    def _begin(self) -> None:
+        self._draining = asyncio.ensure_future(self._drain())
+
+    async def _drain(self) -> None:
+        door = self._rooms.admission
+        log.info("draining", running=door.running, waiting=door.waiting)
+        try:
+            async with asyncio.timeout(self._rooms.settings.server.drain_seconds):
+                await door.idle()
+        except TimeoutError:
+            log.warning("drain_limit_passed", running=door.running)
+            self.force_exit = True
+        self.should_exit = True
+
+
+def run(settings: Settings) -> None:
+    """Serve until a signal; returns for exit status 0.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    logging.configure(settings.log.level, settings.log.format, settings.log.file)
+    getLogger("uvicorn.error").setLevel("WARNING")  # it announces each of its steps
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    app = create_app(settings)
+    server = settings.server
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        proxy_headers=bool(server.trusted_proxies),
+        forwarded_allow_ips=",".join(server.trusted_proxies) or None,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        lifespan="on",
+    )
+    listener = _listen(server.host, server.port)
+    try:
+        DrainingServer(config, app.state.rooms).run(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Choose another with --port or stop what is there."
+        ) from None
+    return listener

@@ -1,0 +1,323 @@
+"""Every failure that a caller can see, as one tree.
+
+An error knows its stable `code`, the HTTP `status` it maps to, a sentence for a person in English and
+Chinese, a `hint` (the way out), and, where waiting helps, `retry_after` in seconds. Doors render it; they
+never invent their own. `docs/errors.md` is generated from this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+
+class EraserError(Exception):
+    """Base of the tree; `detail` says what happened in this one case, values filled in.
+
+    Args:
+        detail: one English sentence about this case; the class's `title` where omitted.
+        detail_zh: the same in Chinese; the class's `title_zh` where omitted.
+        retry_after: seconds after which the same request may succeed; None where waiting does not help.
+        extra: further members for the wire (JSON values), such as `errors` or `limit`.
+    """
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Something went wrong on our side."
+    title_zh: ClassVar[str] = "服务器内部出错了。"
+    hint: ClassVar[str] = "Try again; if it stays, report it with the request id."
+    hint_zh: ClassVar[str] = "请重试；如果仍然失败，请附上请求编号反馈给我们。"
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        detail_zh: str | None = None,
+        *,
+        retry_after: float | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None:
+        self.detail = detail or self.title
+        self.detail_zh = detail_zh or self.title_zh
+        self.retry_after = retry_after
+        self.extra = extra or {}
+        super().__init__(self.detail)
+
+    def sentence(self, language: str = "en") -> str:
+        """The detail and the way out, in `language` ("en" or "zh")."""
+        if language == "zh":
+            return f"{self.detail_zh}{self.hint_zh}"
+        return f"{self.detail} {self.hint}"
+
+
+class InternalError(EraserError):
+    """A defect of ours; nothing of the cause leaves the process."""
+
+
+# --- 400: the picture or the mask ---------------------------------------------------------------------
+
+
+class InvalidImage(EraserError):
+    code = "invalid_image"
+    status = 400
+    title = "The image cannot be read."
+    title_zh = "无法读取这张图片。"
+    hint = "Open it in a viewer to see whether it is whole, then send it again."
+    hint_zh = "请先用看图软件确认文件完整，再重新上传。"
+
+
+class InvalidMask(EraserError):
+    code = "invalid_mask"
+    status = 400
+    title = "The mask cannot be used."
+    title_zh = "无法使用这张蒙版。"
+    hint = "Send an image in which white marks what to erase and black what to keep."
+    hint_zh = "请提供一张蒙版：白色表示要擦除，黑色表示保留。"
+
+
+class MaskSizeMismatch(EraserError):
+    code = "mask_size_mismatch"
+    status = 400
+    title = "The mask and the image differ in size."
+    title_zh = "蒙版与图片的尺寸不一致。"
+    hint = "Send a mask of exactly the image's width and height (after its EXIF orientation)."
+    hint_zh = "请提供与图片（按 EXIF 方向旋转后）宽高完全一致的蒙版。"
+
+
+class EmptyMask(EraserError):
+    code = "empty_mask"
+    status = 400
+    title = "The mask marks nothing to erase."
+    title_zh = "蒙版中没有要擦除的区域。"
+    hint = "Paint over what should go: white (above 127) erases."
+    hint_zh = "请先涂抹要去掉的部分：白色（大于 127）表示擦除。"
+
+
+# --- 401, 402, 403: who calls and what they may ---------------------------------------------------------
+
+
+class NotAuthenticated(EraserError):
+    code = "not_authenticated"
+    status = 401
+    title = "This server wants to know who calls."
+    title_zh = "此服务器需要身份验证。"
+    hint = "Send an API key or a token in the Authorization header."
+    hint_zh = "请在 Authorization 头中附上 API 密钥或令牌。"
+
+
+class InvalidToken(NotAuthenticated):
+    code = "invalid_token"
+    title = "The key or token is not valid."
+    title_zh = "密钥或令牌无效。"
+    hint = "Check that it was copied whole, or make a new one."
+    hint_zh = "请检查是否完整复制，或重新创建一个。"
+
+
+class TokenExpired(NotAuthenticated):
+    code = "token_expired"
+    title = "The key or token has expired."
+    title_zh = "密钥或令牌已过期。"
+    hint = "Make a new one."
+    hint_zh = "请重新创建一个。"
+
+
+class PaymentRequired(EraserError):
+    code = "payment_required"
+    status = 402
+    title = "There is no credit left for this call."
+    title_zh = "余额不足，无法完成此次调用。"
+    hint = "Add credit or change the plan."
+    hint_zh = "请充值或升级套餐。"
+
+
+class PlanForbidsModel(EraserError):
+    code = "plan_forbids_model"
+    status = 403
+    title = "The plan does not include this model."
+    title_zh = "当前套餐不包含此模型。"
+    hint = "Choose a model that /v1/models lists as allowed, or change the plan."
+    hint_zh = "请选择 /v1/models 中允许使用的模型，或升级套餐。"
+
+
+class PlanForbidsFeature(EraserError):
+    code = "plan_forbids_feature"
+    status = 403
+    title = "The plan does not include this feature."
+    title_zh = "当前套餐不包含此功能。"
+    hint = "Change the plan."
+    hint_zh = "请升级套餐。"
+
+
+class ContentBlocked(EraserError):
+    code = "content_blocked"
+    status = 403
+    title = "The content filter refused this picture."
+    title_zh = "内容过滤器拒绝了这张图片。"
+    hint = "Use another picture."
+    hint_zh = "请换一张图片。"
+
+
+# --- 404, 409, 413, 415, 422: the request itself --------------------------------------------------------
+
+
+class UnknownModel(EraserError):
+    code = "unknown_model"
+    status = 404
+    title = "There is no model of that name."
+    title_zh = "没有这个名称的模型。"
+    hint = 'See /v1/models or "magic-eraser models list", or use "auto".'
+    hint_zh = "请查看 /v1/models，或使用 auto。"
+
+
+class NotFound(EraserError):
+    code = "not_found"
+    status = 404
+    title = "There is nothing here."
+    title_zh = "这里什么也没有。"
+    hint = "Check the address; uploads are gone after their time to live."
+    hint_zh = "请检查地址；上传的图片过期后会被删除。"
+
+
+class MethodNotAllowed(EraserError):
+    code = "method_not_allowed"
+    status = 405
+    title = "This address does not answer that method."
+    title_zh = "此地址不支持该请求方法。"
+    hint = "See /docs for the methods of each address."
+    hint_zh = "请在 /docs 查看支持的方法。"
+
+
+class IdempotencyInFlight(EraserError):
+    code = "idempotency_in_flight"
+    status = 409
+    title = "A request with this Idempotency-Key is still running."
+    title_zh = "使用同一 Idempotency-Key 的请求仍在处理。"
+    hint = "Wait for it, then ask again with the same key."
+    hint_zh = "请等待其完成后，用同一个键再次请求。"
+
+
+class BodyTooLarge(EraserError):
+    code = "body_too_large"
+    status = 413
+    title = "The request body is too large."
+    title_zh = "请求内容过大。"
+    hint = "Send a smaller file, or ask the operator to raise ERASER_LIMITS__MAX_BODY_BYTES."
+    hint_zh = "请使用更小的文件，或联系管理员提高上限。"
+
+
+class ImageTooLarge(EraserError):
+    code = "image_too_large"
+    status = 413
+    title = "The image has too many pixels."
+    title_zh = "图片像素过多。"
+    hint = "Scale it down, or ask the operator to raise ERASER_LIMITS__MAX_PIXELS."
+    hint_zh = "请缩小图片，或联系管理员提高上限。"
+
+
+class UnsupportedFormat(EraserError):
+    code = "unsupported_format"
+    status = 415
+    title = "The file format is not supported."
+    title_zh = "不支持此文件格式。"
+    hint = "Send PNG, JPEG, WebP, AVIF, BMP, TIFF or GIF."
+    hint_zh = "请使用 PNG、JPEG、WebP、AVIF、BMP、TIFF 或 GIF。"
+
+
+class ValidationFailed(EraserError):
+    code = "validation_failed"
+    status = 422
+    title = "The request does not have the expected fields."
+    title_zh = "请求字段不符合要求。"
+    hint = "See errors for each field, and /docs for the whole list."
+    hint_zh = "请查看 errors 中每个字段的说明，以及 /docs。"
+
+
+class IdempotencyMismatch(EraserError):
+    code = "idempotency_mismatch"
+    status = 422
+    title = "This Idempotency-Key was used for another request."
+    title_zh = "此 Idempotency-Key 已用于其他请求。"
+    hint = "Use a fresh key for a new request."
+    hint_zh = "请为新请求使用新的键。"
+
+
+# --- 429, 503, 504: limits and load ---------------------------------------------------------------------
+
+
+class RateLimited(EraserError):
+    code = "rate_limited"
+    status = 429
+    title = "Too many requests in a short time."
+    title_zh = "请求过于频繁。"
+    hint = "Wait as long as Retry-After says."
+    hint_zh = "请按 Retry-After 的时间等待后再试。"
+
+
+class QuotaExhausted(EraserError):
+    code = "quota_exhausted"
+    status = 429
+    title = "The calls of this plan are used up for now."
+    title_zh = "当前套餐的调用次数已用完。"
+    hint = "Wait as long as Retry-After says, or change the plan."
+    hint_zh = "请按 Retry-After 的时间等待，或升级套餐。"
+
+
+class QueueFull(EraserError):
+    code = "queue_full"
+    status = 503
+    title = "The queue is full."
+    title_zh = "排队人数已满。"
+    hint = "Try again after Retry-After seconds."
+    hint_zh = "请稍后再试。"
+
+
+class Draining(EraserError):
+    code = "draining"
+    status = 503
+    title = "The server is shutting down and takes no new work."
+    title_zh = "服务器正在关闭，不再接收新任务。"
+    hint = "Try again after Retry-After seconds; another instance will answer."
+    hint_zh = "请稍后再试。"
+
+
+class ModelUnavailable(EraserError):
+    code = "model_unavailable"
+    status = 503
+    title = "The model cannot be used right now."
+    title_zh = "该模型暂时不可用。"
+    hint = 'Try again later, or use model "auto".'
+    hint_zh = "请稍后再试，或使用 auto 模型。"
+
+
+class DeadlineExceeded(EraserError):
+    code = "deadline_exceeded"
+    status = 504
+    title = "The time limit passed before the picture was done (timeout)."
+    title_zh = "处理超时，未能在时限内完成。"
+    hint = "Erase a smaller area, choose a faster model, or try again when it is quieter."
+    hint_zh = "请缩小擦除范围、选择更快的模型，或稍后再试。"
+
+
+class Cancelled(EraserError):
+    """The caller went away; seen in logs, since nobody is left to read the answer.
+
+    499 is the status by which nginx logs a closed connection; no RFC defines it.
+    """
+
+    code = "cancelled"
+    status = 499
+    title = "The caller cancelled the request."
+    title_zh = "请求已取消。"
+    hint = "Send it again if that was not meant."
+    hint_zh = "如非本意，请重新提交。"
+
+
+def error_types() -> list[type[EraserError]]:
+    """Every error of the tree that has a code of its own, by status, then in the order written here."""
+
+    def walk(base: type[EraserError]) -> Iterator[type[EraserError]]:
+        for child in base.__subclasses__():
+            yield child
+            yield from walk(child)
+
+    ours = (kind for kind in walk(EraserError) if kind.__module__ == __name__)
+    return sorted(ours, key=lambda kind: kind.status)

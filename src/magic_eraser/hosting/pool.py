@@ -1,0 +1,112 @@
+"""The port between the service and whatever holds models: crops in, crops out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from typing import Protocol
+
+from magic_eraser.hosting.workers import Workers
+from magic_eraser.models.card import ModelCard
+from magic_eraser.models.catalog import CATALOG, Entry, find
+from magic_eraser.models.inpainter import Hole, Inpainter, InpaintOptions, Pixels
+from magic_eraser.models.watch import Watch
+
+
+class ModelState(StrEnum):
+    """Where a model is between the catalogue and memory."""
+
+    ABSENT = "absent"
+    LOADING = "loading"
+    READY = "ready"
+
+
+class ModelPool(Protocol):
+    """Models by name. Behind it may be this process, a child, or another machine."""
+
+    def cards(self) -> Mapping[str, ModelCard]:
+        """Every model that can be asked for here."""
+        ...
+
+    def state(self, model_id: str) -> ModelState: ...
+
+    async def inpaint(
+        self, model_id: str, image: Pixels, hole: Hole, options: InpaintOptions, watch: Watch
+    ) -> Pixels:
+        """Fill one crop; see `Inpainter.inpaint`.
+
+        Raises:
+            UnknownModel: it is not among `cards()`.
+            ModelUnavailable: it cannot be made ready.
+            Cancelled, DeadlineExceeded: as `watch` says.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of every model."""
+        ...
+
+
+class LocalPool:
+    """Models in this process, made ready at their first use and kept.
+
+    Args:
+        workers: where they run.
+        catalog: what is on offer.
+        on_load: told (model id, seconds) when one has become ready.
+    """
+
+    def __init__(
+        self,
+        workers: Workers,
+        catalog: Mapping[str, Entry] = CATALOG,
+        on_load: Callable[[str, float], None] | None = None,
+    ) -> None:
+        self._workers = workers
+        self._catalog = catalog
+        self._on_load = on_load
+        self._ready: dict[str, Inpainter] = {}
+        self._loading: dict[str, threading.Lock] = {name: threading.Lock() for name in catalog}
+
+    def cards(self) -> Mapping[str, ModelCard]:
+        return {name: entry.card for name, entry in self._catalog.items()}
+
+    def state(self, model_id: str) -> ModelState:
+        if model_id in self._ready:
+            return ModelState.READY
+        lock = self._loading.get(model_id)
+        return ModelState.LOADING if lock is not None and lock.locked() else ModelState.ABSENT
+
+    async def inpaint(
+        self, model_id: str, image: Pixels, hole: Hole, options: InpaintOptions, watch: Watch
+    ) -> Pixels:
+        entry = find(model_id, self._catalog)
+
+        def work() -> Pixels:
+            return self._lease(entry).inpaint(image, hole, options, watch)
+
+        return await self._workers.run(watch, work)
+
+    def _lease(self, entry: Entry) -> Inpainter:
+        """The model, made ready once however many ask at the same time."""
+        name = entry.card.id
+        with self._loading[name]:
+            model = self._ready.get(name)
+            if model is None:
+                start = time.monotonic()
+                model = self._ready[name] = entry.load()
+                if self._on_load is not None:
+                    self._on_load(name, time.monotonic() - start)
+            return model
+
+    async def close(self) -> None:
+        while self._ready:
+            self._ready.popitem()[1].close()
+
+
+def states(pool: ModelPool) -> Iterator[tuple[str, ModelState]]:
+    """(id, state) of every model of a pool."""
+    for name in pool.cards():
+        yield name, pool.state(name)

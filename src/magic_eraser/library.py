@@ -1,0 +1,217 @@
+"""`erase` and `Eraser`: the library's face. Pictures in whatever kind you have, answered in that kind."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from magic_eraser.accounts.principal import LOCAL_OWNER
+from magic_eraser.errors import InvalidImage, InvalidMask, ModelUnavailable
+from magic_eraser.hosting.pool import LocalPool
+from magic_eraser.hosting.workers import Workers
+from magic_eraser.imaging.mask import mask_from_photo
+from magic_eraser.imaging.photo import Photo
+from magic_eraser.models.catalog import AUTO
+from magic_eraser.models.watch import Watch
+from magic_eraser.service.erase import EraseService
+from magic_eraser.service.request import EraseOptions, EraseRequest, EraseResult, OutputOptions
+
+T = TypeVar("T")
+ImageLike = NDArray[Any] | Image.Image | bytes | Path | str
+
+
+class Eraser:
+    """A ready engine: models stay loaded between calls. Use it as a context manager, or `close()` it.
+
+    Args:
+        model: a model id, or "auto": the best that is present for each hole.
+        device: "auto" or "cpu"; the models of this release run on the processor.
+        max_pixels: largest picture accepted.
+
+    Raises:
+        ModelUnavailable: another device.
+    """
+
+    def __init__(self, model: str = AUTO, device: str = "auto", *, max_pixels: int = 50_000_000) -> None:
+        if device not in ("auto", "cpu"):
+            raise ModelUnavailable(
+                f'The models of this release run on the processor; device "{device}" has nothing to run.',
+                f"此版本的模型在处理器上运行，无法使用设备“{device}”。",
+            )
+        self.model = model
+        self._workers = Workers(threads=1)
+        self._pool = LocalPool(self._workers)
+        self._service = EraseService(self._pool, self._workers, max_pixels=max_pixels)
+
+    @overload
+    def __call__(
+        self,
+        image: NDArray[Any],
+        mask: ImageLike,
+        *,
+        model: str | None = None,
+        dilate: int = 0,
+        feather: int = 0,
+        seed: int = 0,
+    ) -> NDArray[Any]: ...
+    @overload
+    def __call__(
+        self,
+        image: Image.Image,
+        mask: ImageLike,
+        *,
+        model: str | None = None,
+        dilate: int = 0,
+        feather: int = 0,
+        seed: int = 0,
+    ) -> Image.Image: ...
+    @overload
+    def __call__(
+        self,
+        image: bytes | Path | str,
+        mask: ImageLike,
+        *,
+        model: str | None = None,
+        dilate: int = 0,
+        feather: int = 0,
+        seed: int = 0,
+    ) -> bytes: ...
+
+    def __call__(
+        self,
+        image: ImageLike,
+        mask: ImageLike,
+        *,
+        model: str | None = None,
+        dilate: int = 0,
+        feather: int = 0,
+        seed: int = 0,
+    ) -> ImageLike:
+        """Erase what the mask marks.
+
+        Args:
+            image: uint8 or uint16 array (H, W), (H, W, 3) RGB or (H, W, 4) RGBA; a PIL image; encoded bytes; or
+                the path of a file.
+            mask: the same kinds, or a bool array (H, W); white (> 127) erases, black keeps. Of the image's size.
+            model: for this call; the eraser's own where None.
+            dilate: pixels by which the hole grows, 0..200.
+            feather: pixels of soft transition beyond that, 0..200.
+            seed: 0..2**32-1; the same seed gives the same bytes.
+
+        Returns:
+            What `image` was: an array of its shape and dtype, a PIL image of its mode, or encoded bytes in its
+            format (for bytes and paths). Outside the hole, arrays and images are identical to the input.
+
+        Raises:
+            EraserError: one of the tree in `magic_eraser.errors`, such as `MaskSizeMismatch` or `EmptyMask`.
+        """
+        options = EraseOptions(model or self.model, dilate, feather, seed)
+        encoded = isinstance(image, bytes | Path | str)
+        output = OutputOptions() if encoded else None
+        request = EraseRequest(_image(image), _mask(mask), options, output)
+        result = self.run(request)
+        if result.encoded is not None:
+            return result.encoded.data
+        assert result.photo is not None
+        if isinstance(image, Image.Image):
+            return result.photo.to_pil()
+        array = result.photo.to_array()
+        return array.reshape(image.shape) if isinstance(image, np.ndarray) else array
+
+    def run(self, request: EraseRequest, watch: Watch | None = None) -> EraseResult:
+        """The whole answer, with the model that ran, the seconds of each stage and the notices."""
+        return _finish(self._service.erase(LOCAL_OWNER, request, watch))
+
+    def close(self) -> None:
+        """Let go of the models."""
+        _finish(self._pool.close())
+        self._workers.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def erase(
+    image: ImageLike,
+    mask: ImageLike,
+    model: str = AUTO,
+    *,
+    dilate: int = 0,
+    feather: int = 0,
+    seed: int = 0,
+) -> Any:
+    """Erase once: `Eraser` for a single call. See `Eraser.__call__` for kinds, ranges and errors."""
+    with Eraser(model) as eraser:
+        return eraser(image, mask, dilate=dilate, feather=feather, seed=seed)
+
+
+def _image(image: ImageLike) -> bytes | Photo:
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, Path | str):
+        return _read(Path(image))
+    if isinstance(image, Image.Image):
+        return Photo.from_pil(image)
+    if isinstance(image, np.ndarray):
+        return Photo.from_array(image)
+    raise InvalidImage(
+        f"The image is a {type(image).__name__}; give an array, a PIL image, bytes or a path.",
+        f"图片类型为 {type(image).__name__}；请提供数组、PIL 图像、字节或路径。",
+    )
+
+
+def _mask(mask: ImageLike) -> bytes | NDArray[Any]:
+    if isinstance(mask, np.ndarray) and mask.dtype == np.bool_:
+        if mask.ndim != 2:
+            raise InvalidMask(
+                f"A bool mask must be (H, W); this one is {mask.shape}.",
+                f"布尔蒙版的形状必须是 (H, W)，而不是 {mask.shape}。",
+            )
+        return mask
+    source = _image(mask)
+    return source if isinstance(source, bytes) else mask_from_photo(source)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidImage(
+            f"{path} cannot be read: {error.strerror}.", f"无法读取 {path}：{error.strerror}。"
+        ) from None
+
+
+def _finish(work: Coroutine[Any, Any, T]) -> T:
+    """Run to its end; in a thread of its own where an event loop runs in this one already (notebooks)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    answer: list[T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            answer.append(asyncio.run(work))
+        except BaseException as error:  # noqa: BLE001 (raised again in the caller's thread)
+            failure.append(error)
+
+    thread = threading.Thread(target=run, name="eraser-library")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return answer[0]

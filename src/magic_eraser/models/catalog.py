@@ -1,0 +1,53 @@
+"""The one list of models. To add one: write its file, add its class here (see CONTRIBUTING.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeVar
+
+from magic_eraser.errors import UnknownModel
+from magic_eraser.models.card import ModelCard
+from magic_eraser.models.inpainter import Inpainter
+from magic_eraser.models.opencv import NavierStokesInpainter, TeleaInpainter
+from magic_eraser.models.patch import PatchInpainter
+
+AUTO = "auto"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model on offer: its facts, and how to make it ready."""
+
+    card: ModelCard
+    load: Callable[[], Inpainter]
+
+
+CATALOG: Mapping[str, Entry] = MappingProxyType(
+    {
+        entry.card.id: entry
+        for entry in (
+            Entry(PatchInpainter.card, PatchInpainter),
+            Entry(TeleaInpainter.card, TeleaInpainter),
+            Entry(NavierStokesInpainter.card, NavierStokesInpainter),
+        )
+    }
+)
+
+
+def find(model_id: str, catalog: Mapping[str, T]) -> T:
+    """What a catalogue (of entries, or of cards) has under that name.
+
+    Raises:
+        UnknownModel: naming what there is.
+    """
+    try:
+        return catalog[model_id]
+    except KeyError:
+        names = ", ".join((AUTO, *catalog))
+        raise UnknownModel(
+            f'There is no model "{model_id[:60]}"; there are {names}.',
+            f"没有名为“{model_id[:60]}”的模型；可用：{names}。",
+        ) from None

@@ -1,0 +1,68 @@
+"""`telea` and `ns`: the two PDE fills of OpenCV, at once and smooth; right for scratches, dust and thin text."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from magic_eraser.models.card import ModelCard, Quality, Speed
+from magic_eraser.models.inpainter import Hole, InpaintOptions, Pixels
+from magic_eraser.models.watch import Watch
+
+# Above it a PDE only smears, so it may smear at a smaller scale: keeps 12 MP with a 2,500 px hole near a second.
+LARGEST_HOLE = 400_000
+
+
+class _OpenCvInpainter:
+    card: ModelCard
+    method: ClassVar[int]
+
+    def inpaint(self, image: Pixels, hole: Hole, options: InpaintOptions, watch: Watch) -> Pixels:
+        watch.check()
+        mask = hole.astype(np.uint8)
+        if image.dtype == np.uint8:
+            return cv2.inpaint(np.ascontiguousarray(image), mask, options.radius, self.method)
+        # 16 bit is offered for one channel only
+        channels = [np.ascontiguousarray(image[..., k]) for k in range(image.shape[2])]
+        return np.stack([cv2.inpaint(c, mask, options.radius, self.method) for c in channels], axis=-1)
+
+    def close(self) -> None:
+        return None
+
+
+class TeleaInpainter(_OpenCvInpainter):
+    """Fast marching (A. Telea, "An image inpainting technique based on the fast marching method", 2004)."""
+
+    method = cv2.INPAINT_TELEA
+    card = ModelCard(
+        id="telea",
+        title="Telea: instant, for scratches, dust and thin lines",
+        licence="Apache-2.0",
+        source="Telea 2004, by OpenCV",
+        speed=Speed.INSTANT,
+        quality=Quality.BASIC,
+        context=0.1,
+        min_context=16,
+        working_hole=LARGEST_HOLE,
+        deep=True,
+    )
+
+
+class NavierStokesInpainter(_OpenCvInpainter):
+    """Navier-Stokes (Bertalmio, Bertozzi and Sapiro, CVPR 2001)."""
+
+    method = cv2.INPAINT_NS
+    card = ModelCard(
+        id="ns",
+        title="Navier-Stokes: instant, smoother than Telea",
+        licence="Apache-2.0",
+        source="Bertalmio et al. 2001, by OpenCV",
+        speed=Speed.INSTANT,
+        quality=Quality.BASIC,
+        context=0.1,
+        min_context=16,
+        working_hole=LARGEST_HOLE,
+        deep=True,
+    )

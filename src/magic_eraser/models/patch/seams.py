@@ -1,0 +1,103 @@
+"""From one source pixel per hole pixel to a correction that hides where pieces meet."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from magic_eraser.models.patch.solve import System, solve
+from magic_eraser.models.patch.windows import Bools, Floats
+from magic_eraser.models.watch import Watch
+
+TOLERANCE = 16.0  # levels of mismatch at which an edge counts half; with 8 soft steps stayed
+SCREENING = 2e-3
+UNSEEN = 1e-3  # weight of an edge about which no source says anything
+
+Labels = NDArray[np.intp]
+"""(2, H, W): rows and columns from a pixel to the one it copies; zero where it is known."""
+
+
+def box_of(hole: Bools, margin: int = 1) -> tuple[slice, slice]:
+    """Bounding box of the hole, `margin` pixels wider on each side, inside the picture."""
+    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
+    return (
+        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + 1 + margin),
+        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + 1 + margin),
+    )
+
+
+class _Copies:
+    """What a pixel's neighbour's label would copy."""
+
+    def __init__(self, image: NDArray[np.uint8], hole: Bools, box: tuple[slice, slice]) -> None:
+        self.size = hole.shape
+        self.known = ~hole.ravel()
+        self.flat = image.reshape(-1, 3).astype(np.float32)
+        self.y = np.arange(hole.shape[0])[box[0], None]
+        self.x = np.arange(hole.shape[1])[None, box[1]]
+
+    def take(self, rows: slice, columns: slice, labels: Labels) -> tuple[Floats, Bools]:
+        """Pixels of the box's part, moved by `labels`: float32 (h, w, 3), and whether they are known at all."""
+        y, x = self.y[rows] + labels[0], self.x[:, columns] + labels[1]
+        inside = (y >= 0) & (y < self.size[0]) & (x >= 0) & (x < self.size[1])
+        at = np.where(inside, y * self.size[1] + x, 0)
+        return self.flat[at], inside & self.known[at]
+
+
+def _edges(
+    copies: _Copies, labels: Labels, hole: Bools, axis: int
+) -> tuple[Floats, Floats]:
+    """Weight (h, w) and wanted step of the correction (h, w, 3) between each pixel p and the next one q."""
+    every = slice(None)
+    first = (slice(-1), every) if axis == 0 else (every, slice(-1))
+    second = (slice(1, None), every) if axis == 0 else (every, slice(1, None))
+    at_p, at_q = labels[(every, *first)], labels[(every, *second)]
+    p_own, p_own_ok = copies.take(*first, at_p)
+    p_other, p_other_ok = copies.take(*first, at_q)
+    q_other, q_other_ok = copies.take(*second, at_p)
+    q_own, q_own_ok = copies.take(*second, at_q)
+    ok_p = (p_own_ok & p_other_ok).astype(np.float32)
+    ok_q = (q_own_ok & q_other_ok).astype(np.float32)
+    step_p = (p_own - p_other) * ok_p[..., None]
+    step_q = (q_other - q_own) * ok_q[..., None]
+    count = np.maximum(ok_p + ok_q, 1.0)
+    mismatch = (np.einsum("hwc,hwc->hw", step_p, step_p) + np.einsum("hwc,hwc->hw", step_q, step_q)) / (3 * count)
+    weight = np.where(ok_p + ok_q > 0, 1.0 / (1.0 + mismatch / TOLERANCE**2), UNSEEN)
+    weight *= hole[first] | hole[second]
+    return weight.astype(np.float32), (step_p + step_q) / count[..., None]
+
+
+def correct(image: NDArray[np.uint8], hole: Bools, labels: Labels, watch: Watch) -> Floats:
+    """What to add to the copied pixels so that pieces join without steps.
+
+    Args:
+        image: uint8 (H, W, 3). hole: bool (H, W).
+        labels: see `Labels`; every copied pixel is known.
+
+    Returns:
+        float32 (H, W, 3), levels of 0..255; zero outside the hole.
+    """
+    box = box_of(hole)
+    inside = hole[box]
+    copies = _Copies(image, hole, box)
+    mine = labels[(slice(None), *box)]
+    right = np.zeros((*inside.shape, 3), np.float32)
+    mass = np.where(inside, np.float32(SCREENING), np.float32(0.0))
+    weights = []
+    for axis in (0, 1):
+        watch.check()
+        weight, step = _edges(copies, mine, inside, axis)
+        first = (slice(-1), slice(None)) if axis == 0 else (slice(None), slice(-1))
+        second = (slice(1, None), slice(None)) if axis == 0 else (slice(None), slice(1, None))
+        step *= weight[..., None]
+        right[first] -= step
+        right[second] += step
+        both = inside[first] & inside[second]
+        mass[first] += weight * (inside[first] & ~both)
+        mass[second] += weight * (inside[second] & ~both)
+        weights.append(weight * both)
+    right *= inside[..., None]
+    out = np.zeros((*hole.shape, 3), np.float32)
+    planes = np.ascontiguousarray(np.moveaxis(right, -1, 0))
+    out[box] = np.moveaxis(solve(System(weights[0], weights[1], mass, planes), watch), 0, -1)
+    return out
