@@ -1,19 +1,21 @@
 /** The conductor: a photo comes in, is painted on, erased from, compared and taken home. */
 
 import type { Api, Erased } from "./api";
-import { box, input, need } from "./dom";
+import { Arrivals } from "./arrivals";
+import { box, input } from "./dom";
 import type { Words } from "./i18n";
 import { listenForPhotos } from "./intake";
 import { listenForKeys } from "./keyboard";
+import { askToLeave, leaveDialog } from "./leave";
 import { isEmpty, rasterise } from "./mask";
-import { erasedName, surelyNoPhoto } from "./names";
+import { erasedName } from "./names";
 import type { Notices } from "./notices";
 import type { Picture } from "./picture";
 import { encodePng } from "./png";
 import { fromThrown, type Problem } from "./problem";
 import { saveAs } from "./save";
 import { orCancelled, Session, type Version } from "./session";
-import type { Settings } from "./settings";
+import { modelName, type Settings } from "./settings";
 import { Shelf } from "./shelf";
 import { Stage } from "./stage";
 import { clampBrush, scaled, type Stroke } from "./stroke";
@@ -28,14 +30,13 @@ export class App {
   /** The photo is on the server and its size is known. */
   private ready: Promise<void> = Promise.resolve();
   private running: AbortController | null = null;
-  /** Counts openings and showings, so that a slow one that was overtaken knows it. */
+  /** Counts showings, so that a slow one that was overtaken knows it. */
   private turn = 0;
-  private readonly toldNotes = new Set<string>();
   private readonly stage: Stage;
   private readonly tools: Tools;
 
   constructor(
-    private readonly api: Api,
+    api: Api,
     private readonly words: Words,
     private readonly notices: Notices,
     private readonly settings: Settings,
@@ -70,11 +71,18 @@ export class App {
       },
     };
     this.tools = new Tools(words, { ...commands, brush: setBrush });
-    listenForKeys(() => this.session !== null && !need("leave", HTMLDialogElement).open, {
+    listenForKeys(() => this.session !== null && !leaveDialog().open, {
       ...commands,
       brush: (factor) => this.setBrush(this.stage.brush * factor),
     });
-    listenForPhotos((file) => void this.open(file));
+    const arrivals = new Arrivals(api, words, notices, {
+      mayEnter: () => this.mayLeave(),
+      enter: (session, shelf, picture) => this.enter(session, shelf, picture),
+      sending: (session, share) => {
+        if (session === this.session) this.tools.showSending(share);
+      },
+    });
+    listenForPhotos((file) => void arrivals.open(file));
     window.addEventListener("beforeunload", (event) => {
       if (this.session?.hasUnsavedWork) event.preventDefault();
     });
@@ -83,58 +91,26 @@ export class App {
 
   // --- a photo comes in -------------------------------------------------------------------------------------
 
-  async open(file: File): Promise<void> {
-    const { words, notices } = this;
-    notices.clearErrors();
-    if (surelyNoPhoto(file)) {
-      notices.error(words.say("errNoPhoto", { name: file.name }), words.say("errNoPhotoHint"));
-      return;
-    }
-    if (!(await this.mayLeave())) return;
-    this.running?.abort();
-    const turn = (this.turn += 1);
-    const shelf = new Shelf(this.api);
-    const session = new Session(this.api, file, file.name || "photo.png", (share) => this.showSending(session, share));
-    const sent = session.upload();
-    this.sayOpening(words.say("opening"));
-    try {
-      const picture = await this.firstPicture(session, shelf, sent);
-      if (turn !== this.turn) return session.close();
-      this.enter(session, shelf, picture);
-    } catch (thrown) {
-      session.close();
-      if (turn === this.turn) this.explain(fromThrown(thrown));
-    } finally {
-      if (turn === this.turn) this.sayOpening("");
-    }
-  }
-
-  /** What the browser can show at once; else what the server makes of it. */
-  private async firstPicture(session: Session, shelf: Shelf, sent: Promise<unknown>): Promise<Picture> {
-    // Its failure is told by whoever awaits it later.
-    sent.catch(() => undefined);
-    try {
-      return await shelf.get(session.original);
-    } catch {
-      await sent;
-      return shelf.preview(session.original);
-    }
+  private async mayLeave(): Promise<boolean> {
+    const may = !this.session?.hasUnsavedWork || (await askToLeave());
+    if (may) this.running?.abort();
+    return may;
   }
 
   private enter(session: Session, shelf: Shelf, picture: Picture): void {
+    const previous = this.shelf;
     this.session?.close();
-    this.shelf.clear();
     this.session = session;
     this.shelf = shelf;
     this.image = picture.natural;
-    this.toldNotes.clear();
+    this.notices.forgetNotes();
     document.body.classList.add("is-editing");
     box("start").hidden = true;
     box("editor").hidden = false;
-    this.setMode("paint");
     this.stage.open(picture, this.image);
-    this.stage.element.focus({ preventScroll: true });
-    this.render();
+    // Only now: until here the stage could still draw them.
+    previous.clear();
+    this.setMode("paint");
     this.notices.whisper(this.words.say("firstHint"));
     this.ready = this.settle(session);
     this.ready.catch((thrown: unknown) => {
@@ -162,7 +138,7 @@ export class App {
 
   /** The server will never take this photo: back to the start. Anything else may go better at the next try. */
   private uploadFailed(problem: Problem): void {
-    this.showSending(this.session, null);
+    this.tools.showSending(null);
     if (problem.kind === "cancelled") return;
     const isHopeless = problem.status >= 400 && problem.status < 500 && problem.status !== 429;
     if (isHopeless) this.leave();
@@ -170,27 +146,18 @@ export class App {
   }
 
   private leave(): void {
+    this.running?.abort();
     this.session?.close();
     this.session = null;
-    this.shelf.clear();
     document.body.classList.remove("is-editing");
     box("editor").hidden = true;
     box("start").hidden = false;
   }
 
-  private async mayLeave(): Promise<boolean> {
-    if (!this.session?.hasUnsavedWork) return true;
-    const dialog = need("leave", HTMLDialogElement);
-    if (dialog.open) return false;
-    dialog.returnValue = "stay";
-    dialog.showModal();
-    await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
-    return dialog.returnValue === "go";
-  }
-
   // --- painting ---------------------------------------------------------------------------------------------
 
   private addStroke(stroke: Stroke): void {
+    this.notices.hush();
     this.session?.history.push({ kind: "stroke", stroke });
     this.show();
   }
@@ -239,7 +206,7 @@ export class App {
       const { version, erased } = await session.erase(await encodePng(mask), this.settings.options, running.signal);
       await this.reveal(session, version, erased, seconds());
     } catch (thrown) {
-      if (this.session === session) this.explain(fromThrown(thrown));
+      if (this.session === session) notices.problem(fromThrown(thrown));
     } finally {
       this.running = null;
       this.endBusy();
@@ -265,38 +232,32 @@ export class App {
     }
     if (this.session !== session) return;
     await this.show();
-    const news = erased.notices.filter((code) => !this.toldNotes.has(code));
-    for (const code of news) this.toldNotes.add(code);
-    this.notices.notes(news);
-    const values = { n: seconds.toFixed(1), model: erased.model };
+    this.notices.notes(erased.notices);
+    const model = modelName(this.words, { id: erased.model, title: erased.model });
+    const values = { n: seconds.toFixed(1), model };
     this.notices.whisper(this.words.say(erased.model === "" ? "done" : "doneBy", values));
-  }
-
-  private explain(problem: Problem): void {
-    if (problem.kind === "cancelled") this.notices.whisper(this.words.say("cancelled"));
-    else if (problem.code === "no_preview") this.notices.error(this.words.say("errNoPreview"));
-    else this.notices.problem(problem);
   }
 
   // --- looking and saving -----------------------------------------------------------------------------------
 
+  private get hasResult(): boolean {
+    return this.session !== null && this.session.history.version !== this.session.original;
+  }
+
   private compare(on: boolean): void {
-    const can = this.session !== null && this.session.history.version !== this.session.original;
-    this.stage.compare.set(on && can);
+    this.stage.compare.set(on && this.hasResult);
     this.stage.placeRing(null);
     this.render();
   }
 
   private showOriginal(shown: boolean): void {
-    const can = this.session !== null && this.session.history.version !== this.session.original;
-    this.stage.showsOriginal = shown && can;
+    this.stage.showsOriginal = shown && this.hasResult;
   }
 
   private download(): void {
     const { session } = this;
-    if (session === null || this.running !== null) return;
+    if (session === null || this.running !== null || !this.hasResult) return;
     const version = session.history.version;
-    if (version === session.original) return;
     saveAs(version.blob, erasedName(session.name, version.blob.type));
     session.saved = version;
   }
@@ -318,17 +279,10 @@ export class App {
   private render(): void {
     const { session } = this;
     if (session === null) return;
-    const { history, original } = session;
-    this.tools.render(
-      {
-        undo: history.canUndo,
-        redo: history.canRedo,
-        erase: history.strokes.length > 0,
-        hasResult: history.version !== original,
-        compares: this.stage.compare.isOn,
-      },
-      this.running !== null,
-    );
+    const { canUndo, canRedo, strokes } = session.history;
+    const { hasResult } = this;
+    const compares = this.stage.compare.isOn;
+    this.tools.render({ canUndo, canRedo, canErase: strokes.length > 0, hasResult, compares }, this.running !== null);
   }
 
   private startBusy(): () => number {
@@ -341,15 +295,5 @@ export class App {
     this.stage.isBusy = false;
     this.tools.endBusy();
     this.render();
-  }
-
-  private showSending(session: Session | null, share: number | null): void {
-    if (session === this.session) this.tools.showSending(share);
-    else if (share !== null && share < 1) this.sayOpening(this.words.say("uploading", { percent: Math.round(share * 100) }));
-  }
-
-  private sayOpening(text: string): void {
-    box("start").classList.toggle("is-opening", text !== "");
-    box("opening").textContent = text;
   }
 }

@@ -1,6 +1,7 @@
 /** The line between before and after: dragged, or moved with the arrow keys. */
 
 import { box } from "./dom";
+import type { Size, View } from "./viewport";
 
 const KEY_STEP = 0.02;
 
@@ -37,10 +38,13 @@ export class Compare {
   }
 
   /** Keep the line on the photo, wherever the photo has gone, and the handle within reach. */
-  place(left: number, width: number, stageWidth: number): void {
-    this.left = left;
-    this.width = width;
-    const x = Math.min(stageWidth, Math.max(0, left + width * this.split));
-    this.line.style.transform = `translateX(${x}px)`;
+  place(view: View, image: Size, stage: Size): void {
+    this.left = view.x;
+    this.width = image.width * view.scale;
+    const x = Math.min(stage.width, Math.max(0, this.left + this.width * this.split));
+    const top = Math.max(0, view.y);
+    const bottom = Math.min(stage.height, view.y + image.height * view.scale);
+    this.line.style.transform = `translate(${x}px, ${top}px)`;
+    this.line.style.height = `${Math.max(0, bottom - top)}px`;
   }
 }

@@ -4,12 +4,13 @@ import { box, element, icon } from "./dom";
 import type { Words } from "./i18n";
 import type { Problem } from "./problem";
 
-const NOTE_MS = 9000;
+const NOTE_MS = 7000;
 const WHISPER_MS = 3200;
 
 export class Notices {
   private readonly list = box("notices");
   private readonly whisperBox = box("whisper");
+  private readonly told = new Set<string>();
   private timer = 0;
 
   constructor(private readonly words: Words) {}
@@ -23,13 +24,16 @@ export class Notices {
   }
 
   problem(problem: Problem): void {
+    if (problem.kind === "cancelled") return this.whisper(this.words.say("cancelled"));
     const [sentence, hint] = this.sentences(problem);
     this.error(sentence, hint);
   }
 
-  /** The server's codes of what a format could not carry. */
+  /** The server's codes of what a format could not carry; each is told once a photo. */
   notes(codes: readonly string[]): void {
     for (const code of codes) {
+      if (this.told.has(code)) continue;
+      this.told.add(code);
       const key = `note_${code}`;
       const text = this.words.has(key) ? this.words.say(key) : this.words.say("noteOther", { code });
       const notice = this.add("is-info", "status", element("p", "", text));
@@ -37,11 +41,19 @@ export class Notices {
     }
   }
 
+  forgetNotes(): void {
+    this.told.clear();
+  }
+
   whisper(text: string): void {
     this.whisperBox.textContent = text;
     this.whisperBox.classList.add("is-heard");
     clearTimeout(this.timer);
     this.timer = window.setTimeout(() => this.whisperBox.classList.remove("is-heard"), WHISPER_MS);
+  }
+
+  hush(): void {
+    this.whisperBox.classList.remove("is-heard");
   }
 
   clearErrors(): void {
@@ -52,6 +64,7 @@ export class Notices {
     const { words } = this;
     if (kind === "network") return [words.say("errNetwork"), words.say("errNetworkHint")];
     if (kind === "timeout") return [words.say("errTimeout"), words.say("errTimeoutHint")];
+    if (code === "no_preview") return [words.say("errNoPreview"), ""];
     if (code === "queue_full") {
       const when = retryAfter === null ? words.say("errBusyHintSoon") : words.say("errBusyHint", { n: retryAfter });
       return [words.say("errBusy"), when];

@@ -13,6 +13,7 @@ export interface Comparison {
 /** From this zoom on single pixels are what one wants to see. */
 const PIXELATED_FROM = 4;
 const CHEQUER = 10;
+const SHADOW = 26;
 
 export class Painter {
   private readonly photo: CanvasRenderingContext2D;
@@ -40,6 +41,7 @@ export class Painter {
     const width = image.width * view.scale;
     const height = image.height * view.scale;
     if (picture.seeThrough) this.drawChequer(view.x, view.y, width, height);
+    else this.drawShadow(view.x, view.y, width, height);
     context.imageSmoothingEnabled = view.scale < PIXELATED_FROM;
     context.imageSmoothingQuality = "high";
     context.drawImage(picture.source, view.x, view.y, width, height);
@@ -73,6 +75,16 @@ export class Painter {
     context.lineCap = context.lineJoin = "round";
     context.stroke(pathOf(stroke.points.slice(Math.max(0, from - 1))));
     context.restore();
+  }
+
+  /** Lifts the photo off the stage, so that its edges show even where it has the stage's colour. */
+  private drawShadow(x: number, y: number, width: number, height: number): void {
+    this.photo.save();
+    this.photo.shadowColor = "rgb(20 10 20 / 22%)";
+    this.photo.shadowBlur = SHADOW * this.density;
+    this.photo.shadowOffsetY = (SHADOW / 5) * this.density;
+    this.photo.fillRect(x, y, width, height);
+    this.photo.restore();
   }
 
   private drawChequer(x: number, y: number, width: number, height: number): void {

@@ -78,7 +78,9 @@ export class Settings {
     list.replaceChildren(this.choice("auto", words.say("auto"), words.say("autoText"), true, chosen === "auto"));
     for (const model of models ?? []) {
       const about = model.allowed ? this.about(model) : model.whyNot || words.say("notReady");
-      list.append(this.choice(model.id, model.title, about, model.allowed, model.id === chosen));
+      const choice = this.choice(model.id, modelName(words, model), about, model.allowed, model.id === chosen);
+      choice.title = `${model.title} (${model.licence})`;
+      list.append(choice);
     }
     if (models === null) list.append(element("small", "", words.say("modelsUnknown")));
     if (held) list.querySelector<HTMLInputElement>("input:checked")?.focus();
@@ -89,7 +91,7 @@ export class Settings {
       const key = `${kind}_${value}`;
       return this.words.has(key) ? this.words.say(key) : "";
     };
-    return [word("speed", model.speed), word("quality", model.quality), model.licence].filter(Boolean).join(" · ");
+    return [word("speed", model.speed), word("quality", model.quality)].filter(Boolean).join(" · ");
   }
 
   private choice(id: string, title: string, about: string, allowed: boolean, checked: boolean): HTMLElement {
@@ -100,6 +102,12 @@ export class Settings {
     const text = element("span", "", element("b", "", title), element("small", "", about));
     return element("label", "model", radio, text);
   }
+}
+
+/** Titles read "Name: what it does"; names are proper nouns, except where the page has a word for them. */
+export function modelName(words: Words, model: { readonly id: string; readonly title: string }): string {
+  const key = `model_${model.id}`;
+  return words.has(key) ? words.say(key) : (model.title.split(":")[0] ?? model.id);
 }
 
 /** What `/v1/erase` does when it is not told (documented there). */

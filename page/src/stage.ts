@@ -57,8 +57,8 @@ export class Stage implements Intentions {
     this.original = picture;
     this.image = image;
     this.live = null;
-    this.compare.set(false);
     this.show(picture, []);
+    this.compare.set(false);
     this.resize();
     this.fit();
   }
@@ -175,7 +175,7 @@ export class Stage implements Intentions {
     const { picture, original, view, image } = this;
     if (picture === null || original === null) return;
     this.element.classList.toggle("is-comparing", this.compare.isOn);
-    this.compare.place(view.x, image.width * view.scale, this.size.width);
+    this.compare.place(view, image, this.size);
     const shown = this.element.classList.contains("is-original") ? original : picture;
     this.painter.drawPhoto(view, image, shown, this.compare.isOn ? { before: original, split: this.compare.split } : null);
   }
@@ -203,14 +203,14 @@ export class Stage implements Intentions {
   private listen(): void {
     const { element } = this;
     element.addEventListener("pointerdown", (event) => {
-      const onHandle = event.target instanceof Element && event.target.closest(".split-handle") !== null;
       const pans = event.button === 1 || (this.spaceHeld && event.button === 0);
       if (event.button !== 0 && !pans) return;
-      // Without this a middle click starts the browser's own scrolling, and a drag selects text.
-      event.preventDefault();
       element.setPointerCapture(event.pointerId);
-      if (!onHandle) element.focus({ preventScroll: true });
       this.gestures.down(event.pointerId, this.at(event), pans);
+    });
+    element.addEventListener("mousedown", (event) => {
+      // A middle click would start the browser's own scrolling.
+      if (event.button === 1) event.preventDefault();
     });
     element.addEventListener("pointermove", (event) => {
       // The moves that the browser merged into one event make round strokes out of fast ones.
@@ -222,6 +222,8 @@ export class Stage implements Intentions {
     element.addEventListener("pointercancel", (event) => this.gestures.cancel(event.pointerId));
     element.addEventListener("pointerleave", () => this.placeRing(null));
     element.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    // A quick stroke would count as a fling, and Chromium swallows the tap (on "Erase") that follows a fling.
+    element.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
     // Safari's own page zoom.
     element.addEventListener("gesturestart", (event) => event.preventDefault());
   }

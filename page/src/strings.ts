@@ -1,7 +1,7 @@
 /** Every word of the page, in both languages. A key that is missing in one of them does not compile. */
 
 const en = {
-  tagline: "Paint over it. It’s gone.",
+  tagline: "Paint over it. It’s gone.",
   lead: "People in the background, wires, stains, a date stamp: brush across them and the picture closes behind.",
   choose: "Choose a photo",
   dropHere: "or drop it here, or paste it with {key}",
@@ -46,7 +46,7 @@ const en = {
   cancel: "Cancel",
   cancelled: "Cancelled. Nothing has changed.",
   done: "Done in {n} s",
-  doneBy: "Done in {n} s by {model}",
+  doneBy: "Done in {n} s · {model}",
   model: "Model",
   auto: "Automatic",
   autoText: "The best one that is ready for this picture",
@@ -77,6 +77,7 @@ const en = {
   leaveText: "Your result has not been downloaded yet.",
   leaveStay: "Stay",
   leaveGo: "Leave it",
+  model_patch: "Content-aware fill",
   speed_instant: "instant",
   speed_fast: "fast",
   speed_moderate: "takes seconds",
@@ -162,7 +163,7 @@ const zh: Table = {
   cancel: "取消",
   cancelled: "已取消，照片未改动。",
   done: "完成，用时 {n} 秒",
-  doneBy: "完成，用时 {n} 秒，模型 {model}",
+  doneBy: "完成，用时 {n} 秒 · {model}",
   model: "模型",
   auto: "自动",
   autoText: "为这张照片选用当前可用的最佳模型",
@@ -193,6 +194,7 @@ const zh: Table = {
   leaveText: "结果尚未下载。",
   leaveStay: "留下",
   leaveGo: "离开",
+  model_patch: "内容感知填充",
   speed_instant: "瞬间完成",
   speed_fast: "速度快",
   speed_moderate: "需数秒",

@@ -22,10 +22,10 @@ export interface Actions {
   fit(): void;
 }
 
-export interface Ability {
-  readonly undo: boolean;
-  readonly redo: boolean;
-  readonly erase: boolean;
+export interface State {
+  readonly canUndo: boolean;
+  readonly canRedo: boolean;
+  readonly canErase: boolean;
   readonly hasResult: boolean;
   readonly compares: boolean;
 }
@@ -65,13 +65,13 @@ export class Tools {
     for (const end of ["change", "pointerup", "blur"]) this.size.addEventListener(end, () => actions.sizing(false));
   }
 
-  render(can: Ability, busy: boolean): void {
-    button("undo").disabled = busy || !can.undo;
-    button("redo").disabled = busy || !can.redo;
-    button("erase").disabled = busy || !can.erase;
-    button("clear").disabled = busy || !can.erase;
-    for (const id of ["download", "original", "compare"]) button(id).disabled = busy || !can.hasResult;
-    button("compare").setAttribute("aria-pressed", String(can.compares));
+  render(state: State, busy: boolean): void {
+    button("undo").disabled = busy || !state.canUndo;
+    button("redo").disabled = busy || !state.canRedo;
+    button("erase").disabled = busy || !state.canErase;
+    button("clear").disabled = busy || !state.canErase;
+    for (const id of ["download", "original", "compare"]) button(id).disabled = busy || !state.hasResult;
+    button("compare").setAttribute("aria-pressed", String(state.compares));
   }
 
   showMode(mode: "paint" | "keep"): void {
@@ -103,8 +103,7 @@ export class Tools {
     const tick = (): void => {
       box("busy-time").textContent = this.words.say("seconds", { n: seconds().toFixed(1) });
     };
-    box("dock-tools").hidden = true;
-    box("busy").hidden = false;
+    box("dock").classList.add("is-busy");
     tick();
     this.clock = window.setInterval(tick, TICK_MS);
     return seconds;
@@ -116,8 +115,7 @@ export class Tools {
 
   endBusy(): void {
     clearInterval(this.clock);
-    box("busy").hidden = true;
-    box("dock-tools").hidden = false;
+    box("dock").classList.remove("is-busy");
   }
 
   private listenToHold(actions: Actions): void {

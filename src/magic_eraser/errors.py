@@ -11,6 +11,13 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 
+class SettingsError(ValueError):
+    """The environment holds something that cannot be used; the message is one readable line per fault.
+
+    It stops a start and never reaches a caller, so it stands outside the tree.
+    """
+
+
 class EraserError(Exception):
     """Base of the tree; `detail` says what happened in this one case, values filled in.
 

@@ -10,19 +10,33 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from magic_eraser.errors import SettingsError
 
 PREFIX = "ERASER_"
 TEST_PREFIX = "ERASER_TEST_"  # where the test suite finds its servers; not ours to judge
 MEBIBYTE = 1024 * 1024
 
 
-class SettingsError(ValueError):
-    """The environment holds something that cannot be used; the message is one readable line per fault."""
+def _split(value: Any) -> Any:
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    )
+
+
+CommaSeparated = Annotated[tuple[str, ...] | str, AfterValidator(_split)]
+
+
+def _gradio_port() -> int:
+    value = os.environ.get("GRADIO_SERVER_PORT", "7860")
+    if not value.isdecimal():
+        raise SettingsError(f"GRADIO_SERVER_PORT: not a port (got {value!r})")
+    return int(value)
 
 
 class _Section(BaseModel):
@@ -32,16 +46,14 @@ class _Section(BaseModel):
 class ServerSettings(_Section):
     host: str = Field(default_factory=lambda: os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
     """Address to listen on; `0.0.0.0` for every interface. `GRADIO_SERVER_NAME` is honoured where this is unset."""
-    port: int = Field(
-        default_factory=lambda: int(os.environ.get("GRADIO_SERVER_PORT", "7860")), ge=0, le=65535
-    )
+    port: int = Field(default_factory=_gradio_port, ge=0, le=65535)
     """TCP port; 0 takes a free one. `GRADIO_SERVER_PORT` is honoured where this is unset."""
     root_path: str = ""
     """Path under which a reverse proxy serves us, such as `/eraser`; empty at the root."""
-    trusted_proxies: list[str] = []
-    """Addresses or networks (JSON list) whose `X-Forwarded-*` headers are believed; empty trusts none."""
-    cors_origins: list[str] = []
-    """Origins (JSON list) whose pages may call the API from a browser; empty allows only our own page."""
+    trusted_proxies: CommaSeparated = ()
+    """Addresses or networks, comma-separated, whose `X-Forwarded-*` headers are believed; empty trusts none."""
+    cors_origins: CommaSeparated = ()
+    """Origins, comma-separated, whose pages may call the API from a browser; empty allows only our own page."""
     drain_seconds: float = Field(default=30, ge=0)
     """After SIGTERM, seconds that running requests are given to finish."""
     simple_ui: bool = True
@@ -122,8 +134,6 @@ class Settings(BaseSettings):
             return cls()
         except ValidationError as error:
             raise SettingsError("\n".join(_fault(item) for item in error.errors())) from None
-        except ValueError as error:  # a value that should be JSON and is not, or a bad GRADIO_SERVER_PORT
-            raise SettingsError(f"A setting cannot be read: {error}") from None
 
 
 def variables() -> Iterator[str]:

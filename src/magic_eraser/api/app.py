@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
@@ -18,12 +18,15 @@ from magic_eraser.api.compat import iopaint, predict
 from magic_eraser.api.middleware import BodyCap, RequestContext
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.api.routes import erase, images, models
+from magic_eraser.billing.quota import Quota
 from magic_eraser.hosting.pool import LocalPool, ModelPool, ModelState
 from magic_eraser.hosting.workers import Workers
-from magic_eraser.models.catalog import AUTO, CATALOG, find
+from magic_eraser.models.catalog import AUTO, CATALOG, Entry, find
 from magic_eraser.service.admission import SlotAdmission
+from magic_eraser.service.cache import Cache
 from magic_eraser.service.erase import EraseService
 from magic_eraser.service.images import ImageStore
+from magic_eraser.service.safety import ContentFilter
 from magic_eraser.settings import Settings
 from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.telemetry.metrics import Metrics
@@ -39,11 +42,20 @@ EXPOSED_HEADERS = [
 ]  # fmt: skip
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    *,
+    catalog: Mapping[str, Entry] = CATALOG,
+    quota: Quota | None = None,
+    content_filter: ContentFilter | None = None,
+    cache: Cache | None = None,
+) -> FastAPI:
     """The whole server.
 
     Args:
         settings: read from the environment where None.
+        catalog: the models on offer.
+        quota, content_filter, cache: ports; their null twins where None.
 
     Raises:
         SettingsError: see `Settings.load`.
@@ -51,8 +63,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings.load()
     if settings.models.default != AUTO:
-        find(settings.models.default, CATALOG)
-    rooms = build_rooms(settings)
+        find(settings.models.default, catalog)
+    rooms = build_rooms(settings, catalog, quota, content_filter, cache)
     app = FastAPI(
         title="Magic Eraser 魔术橡皮擦",
         summary="Give it a photograph and a mask, get the photograph back without the object.",
@@ -85,7 +97,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def build_rooms(settings: Settings) -> Rooms:
+def build_rooms(
+    settings: Settings,
+    catalog: Mapping[str, Entry],
+    quota: Quota | None,
+    content_filter: ContentFilter | None,
+    cache: Cache | None,
+) -> Rooms:
     """Everything behind the routes, joined. Does no I/O."""
     metrics = Metrics()
     workers = Workers(settings.queue.slots)
@@ -94,7 +112,7 @@ def build_rooms(settings: Settings) -> Rooms:
         metrics.model_load_seconds.labels(model).observe(seconds)
         log.info("model_ready", model=model, seconds=round(seconds, 3))
 
-    pool = LocalPool(workers, on_load=loaded)
+    pool = LocalPool(workers, catalog, on_load=loaded)
     admission = SlotAdmission(settings.queue.slots, settings.queue.depth, on_refusal=metrics.refused)
     metrics.queue_depth.set_function(lambda: admission.waiting)
     for model, state in product(pool.cards(), ModelState):
@@ -103,6 +121,9 @@ def build_rooms(settings: Settings) -> Rooms:
         pool,
         workers,
         admission=admission,
+        quota=quota,
+        content_filter=content_filter,
+        cache=cache,
         max_pixels=settings.limits.max_pixels,
         deadline_seconds=settings.queue.deadline_seconds,
         observe=metrics.observe_stage,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
+from contextlib import suppress
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -90,11 +92,15 @@ def endpoint_of(scope: Scope) -> str:
     return "unmatched"
 
 
+LINGER_SECONDS = 1.0
+
+
 class BodyCap:
     """Counts a body while it streams in; one byte too many ends the reading with `BodyTooLarge`.
 
     `Content-Length` is believed only where it already says too much, so that `Expect: 100-continue` clients
-    need not send in vain.
+    need not send in vain. Others are read on, and thrown away, for up to a second: a connection that is closed
+    on a client in the middle of its sending resets, and the answer is lost.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
@@ -105,17 +111,22 @@ class BodyCap:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "")
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "")
+        waits = "100-continue" in headers.get("expect", "").lower()
         seen = 0
 
         async def capped() -> Message:
             nonlocal seen
             if seen == 0 and declared.isdecimal() and int(declared) > self.max_bytes:
+                if not waits:
+                    await _discard(receive)
                 raise self._refusal()
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
                 if seen > self.max_bytes:
+                    await _discard(receive)
                     raise self._refusal()
             return message
 
@@ -128,3 +139,10 @@ class BodyCap:
             f"请求内容超过 {mebibytes:.4g} MiB。",
             extra={"max_bytes": self.max_bytes},
         )
+
+
+async def _discard(receive: Receive) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while (message := await receive())["type"] == "http.request" and message.get("more_body"):
+                pass

@@ -8,6 +8,7 @@ from logging import getLogger
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from magic_eraser.api.app import create_app
 from magic_eraser.api.rooms import Rooms
@@ -56,8 +57,12 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, app: FastAPI | None = None) -> None:
     """Serve until a signal; returns for exit status 0.
+
+    Args:
+        settings: where to listen, what to log, how long to drain.
+        app: made by `create_app(settings)` where None.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -65,7 +70,7 @@ def run(settings: Settings) -> None:
     logging.configure(settings.log.level, settings.log.format, settings.log.file)
     getLogger("uvicorn.error").setLevel("WARNING")  # it announces each of its steps
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    app = create_app(settings)
+    app = app or create_app(settings)
     server = settings.server
     config = uvicorn.Config(
         app,

@@ -27,12 +27,12 @@ def bench(
     names = model or list(CATALOG)
     for name in names:
         find(name, CATALOG)
-    rows = []
+    rows: list[dict[str, Any]] = []
     with Eraser() as eraser:
         for width, height, hole in SIZES:
             image, mask = _picture(width, height), _mask(width, height, hole)
-            size = {"width": width, "height": height, "hole": hole}
-            rows.extend({"model": name, **size, **_time(eraser, image, mask, name)} for name in names)
+            facts = {"width": width, "height": height, "hole": hole}
+            rows.extend({"model": name, **facts, **_time(eraser, image, mask, name)} for name in names)
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return

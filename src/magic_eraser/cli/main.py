@@ -9,8 +9,7 @@ import typer
 
 from magic_eraser import __version__
 from magic_eraser.cli import bench, erase, models, serve
-from magic_eraser.errors import EraserError
-from magic_eraser.settings import SettingsError
+from magic_eraser.errors import EraserError, SettingsError
 
 app = typer.Typer(
     name="magic-eraser",

@@ -43,7 +43,9 @@ def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Hole:
     try:
         photo = decode(data, max_pixels=max_pixels)
     except InvalidImage as error:
-        raise InvalidMask(f"The mask cannot be read: {error.detail}", f"无法读取蒙版：{error.detail_zh}") from error
+        raise InvalidMask(
+            f"The mask cannot be read: {error.detail}", f"无法读取蒙版：{error.detail_zh}"
+        ) from error
     return mask_from_photo(photo)
 
 
@@ -101,7 +103,8 @@ def prepare_mask(hole: Hole, *, width: int, height: int, dilate: int = 0, feathe
     box = _bounds(hole)
     if box is None:
         raise EmptyMask(
-            f"No pixel of the {width} x {height} mask is above 127.", f"{width} x {height} 的蒙版中没有大于 127 的像素。"
+            f"No pixel of the {width} x {height} mask is above 127.",
+            f"{width} x {height} 的蒙版中没有大于 127 的像素。",
         )
     mask = Mask(hole) if dilate == feather == 0 else _grown(hole, box, dilate, feather)
     if mask.hole.all():
@@ -118,7 +121,10 @@ def _grown(hole: Hole, box: Box, dilate: int, feather: int) -> Mask:
     reach = dilate + feather
     height, width = hole.shape
     around = Box(
-        max(box.left - reach, 0), max(box.top - reach, 0), min(box.right + reach, width), min(box.bottom + reach, height)
+        max(box.left - reach, 0),
+        max(box.top - reach, 0),
+        min(box.right + reach, width),
+        min(box.bottom + reach, height),
     )
     outside = (~hole[around.slices]).view(np.uint8)
     if not outside.any():

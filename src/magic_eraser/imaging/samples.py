@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
 from PIL import Image, ImageCms
 
-from magic_eraser.errors import InvalidImage
-from magic_eraser.imaging.photo import Fill, Layout, Metadata, Notice, Palette, Photo, Samples
-
-PALETTE_APPROXIMATED = Notice(
-    "palette_approximated",
-    "The palette had no room for every new colour: the filled area uses the nearest ones.",
-    "调色板没有足够的空位，填充区域使用了最接近的颜色。",
-)
+from magic_eraser.imaging.layout import Fill, Layout, Metadata, Palette, Samples
 
 
 def to_rgb(region: Samples, layout: Layout, metadata: Metadata) -> Samples:
-    """Colours of native samples: (h, w, 3), uint8 or uint16; a read-only view where no arithmetic is needed."""
+    """Colours of native samples: (h, w, 3), uint8 or uint16; a view where no arithmetic is needed."""
     match layout:
         case Layout.RGB | Layout.RGBA:
             return region[..., :3]
@@ -36,12 +28,17 @@ def to_rgb(region: Samples, layout: Layout, metadata: Metadata) -> Samples:
             return np.broadcast_to(grey[..., None], (*grey.shape, 3))
         case Layout.PALETTE:
             assert metadata.palette is not None
-            # An index past the table is black (PNG spec 11.2.2 leaves it to the decoder).
-            colours = np.zeros((256, 3), np.uint8)
-            colours[: len(metadata.palette.rgb)] = metadata.palette.rgb
-            return colours[region]
+            return _entries(metadata.palette)[:, :3][region]
         case Layout.CMYK:
             return cmyk_to_rgb(region, metadata.icc)
+
+
+def to_alpha(region: Samples, layout: Layout, metadata: Metadata) -> Samples | None:
+    """Opacity of native samples: (h, w) of their dtype; None where the picture has none."""
+    if layout.has_alpha_channel:
+        return region[..., -1]
+    palette = metadata.palette
+    return None if palette is None or palette.alpha is None else _entries(palette)[region, 3]
 
 
 def write_fill(region: Samples, fill: Fill, layout: Layout, metadata: Metadata) -> None:
@@ -69,54 +66,60 @@ def _luminance(rgb: Samples) -> Samples:
     """(n, 3) to (n,), Rec. 601 weights like Pillow's "L"; exact where the three are equal."""
     weights = np.array([0.299, 0.587, 0.114])
     grey = np.rint(rgb @ weights).astype(rgb.dtype)
-    return cast("Samples", grey)
+    return np.asarray(grey)
 
 
 # --- palette ------------------------------------------------------------------------------------------------
 
 
-def fill_palette(photo: Photo, fills: Sequence[Fill]) -> Photo:
-    """See `Photo.with_fills`. Indices outside the holes stay, and so do the colours they point to."""
-    palette = photo.metadata.palette
-    assert palette is not None
-    hole, wanted = _wanted_colours(photo, fills)
-    if not hole.any():
-        return replace(photo, samples=photo.samples.copy())
-    kept = np.zeros(256, np.bool_)
-    kept[np.unique(photo.samples[~hole])] = True
-    colours = np.zeros((256, 4), np.uint8)
-    colours[:, 3] = 255
-    colours[: len(palette.rgb), :3] = palette.rgb
+def _entries(palette: Palette) -> Samples:
+    """All 256 entries as RGBA. An index past the table is opaque black (PNG 11.2.2 leaves it to the decoder)."""
+    entries = np.zeros((256, 4), np.uint8)
+    entries[:, 3] = 255
+    entries[: len(palette.rgb), :3] = palette.rgb
     if palette.alpha is not None:
-        colours[: len(palette.alpha), 3] = palette.alpha
+        entries[: len(palette.alpha), 3] = palette.alpha
+    return entries
+
+
+def fill_palette(samples: Samples, palette: Palette, fills: Sequence[Fill]) -> tuple[Samples, Palette, bool]:
+    """New indices, a new palette, and whether it holds every new colour.
+
+    Indices outside the holes stay, and so do the colours they point to. New colours take the entries that
+    nothing outside the holes uses, then the nearest of what there is.
+    """
+    out = samples.copy()
+    entries = _entries(palette)
+    hole, wanted = _wanted_colours(samples, entries[:, 3], fills)
+    if not len(wanted):
+        return out, palette, True
+    kept = np.zeros(256, np.bool_)
+    kept[np.unique(samples[~hole])] = True
     kinds, inverse = np.unique(_pack(wanted), return_inverse=True)
     distinct = kinds[:, None].view(np.uint8)
     free = np.flatnonzero(~kept)
-    fresh = _new_entries(distinct, inverse, colours[kept], len(free))
-    colours[free[: len(fresh)]] = fresh
+    fresh = _new_entries(distinct, inverse, entries[kept], len(free))
+    entries[free[: len(fresh)]] = fresh
     usable = np.concatenate([np.flatnonzero(kept), free[: len(fresh)]])
-    index, exact = _nearest(distinct, colours[usable])
-    out = photo.samples.copy()
+    index, exact = _nearest(distinct, entries[usable])
     out[hole] = usable[index][inverse]
-    count = max(len(palette.rgb), int(usable.max()) + 1)
-    alpha = colours[:count, 3].copy() if (colours[:count, 3] < 255).any() else None
-    changed = replace(photo.metadata, palette=Palette(colours[:count, :3].copy(), alpha))
-    notices = photo.notices if exact else (*photo.notices, PALETTE_APPROXIMATED)
-    return replace(photo, samples=out, metadata=changed, notices=notices)
+    entries = entries[: max(len(palette.rgb), int(usable.max()) + 1)]
+    alpha = entries[:, 3].copy() if (entries[:, 3] < 255).any() else None
+    return out, Palette(entries[:, :3].copy(), alpha), exact
 
 
-def _wanted_colours(photo: Photo, fills: Sequence[Fill]) -> tuple[Samples, Samples]:
+def _wanted_colours(samples: Samples, opacity: Samples, fills: Sequence[Fill]) -> tuple[Samples, Samples]:
     """The union of the holes, (H, W), and the RGBA wanted under it, (n, 4), in raster order."""
-    hole = np.zeros(photo.samples.shape, np.bool_)
+    hole = np.zeros(samples.shape, np.bool_)
     for fill in fills:
         hole[fill.box.slices] |= fill.hole
     wanted = np.zeros((int(hole.sum()), 4), np.uint8)
     position = np.cumsum(hole.ravel(), dtype=np.int32).reshape(hole.shape)
     for fill in fills:
         at = position[fill.box.slices][fill.hole] - 1
-        current = photo.alpha(fill.box) if fill.alpha is None else fill.alpha
+        current = opacity[samples[fill.box.slices]] if fill.alpha is None else fill.alpha
         wanted[at, :3] = fill.rgb[fill.hole]
-        wanted[at, 3] = 255 if current is None else current[fill.hole]
+        wanted[at, 3] = current[fill.hole]
     return hole, wanted
 
 
@@ -138,7 +141,7 @@ def _new_entries(distinct: Samples, inverse: Samples, kept: Samples, room: int) 
 
 
 def _nearest(distinct: Samples, entries: Samples) -> tuple[Samples, bool]:
-    """For each RGBA of `distinct` the nearest entry, in colours multiplied by alpha; and whether all are exact."""
+    """For each RGBA the index of the nearest entry, alpha multiplied in; and whether all are exact."""
 
     def premultiplied(rgba: Samples) -> Samples:
         values = rgba.astype(np.float32)
@@ -179,7 +182,7 @@ def _through(array: Samples, mode: str, transform: Any) -> Samples:
 
 
 def cmyk_to_rgb(cmyk: Samples, icc: bytes | None) -> Samples:
-    """uint8 (h, w, 4), 255 = full ink, to sRGB (h, w, 3): through the profile, or the simple formula without."""
+    """uint8 (h, w, 4), 255 = full ink, to sRGB (h, w, 3): through the profile, else by the simple formula."""
     transform = _transform(icc, False) if icc else None
     if transform is not None:
         return _through(cmyk, "CMYK", transform)
@@ -197,51 +200,41 @@ def rgb_to_cmyk(rgb: Samples, icc: bytes | None) -> Samples:
 # --- arrays and depth ---------------------------------------------------------------------------------------
 
 
-def photo_from_array(array: Samples) -> Photo:
-    """See `Photo.from_array`."""
-    samples = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
-    layouts = {2: Layout.GREY, 3: Layout.RGB, 4: Layout.RGBA}
-    layout = layouts.get(2 if samples.ndim == 2 else samples.shape[2] if samples.ndim == 3 else 0)
-    if samples.ndim == 3 and samples.shape[2] == 2:
-        layout = None
-    if samples.ndim == 2 and samples.dtype == np.bool_:
-        layout = Layout.BILEVEL
-    if layout is None or 0 in samples.shape:
-        raise InvalidImage(
-            f"An array of shape {array.shape} is not a picture: (H, W), (H, W, 3) or (H, W, 4) is.",
-            f"形状为 {array.shape} 的数组不是图片：应为 (H, W)、(H, W, 3) 或 (H, W, 4)。",
-        )
-    if layout is not Layout.BILEVEL and samples.dtype not in (np.uint8, np.uint16):
-        raise InvalidImage(
-            f"An array of {array.dtype} is not a picture: uint8 or uint16 is.",
-            f"类型为 {array.dtype} 的数组不是图片：应为 uint8 或 uint16。",
-        )
-    return Photo(samples, layout)
+def layout_of_array(array: Samples) -> Layout | None:
+    """What an array without further word is: see `Photo.from_array`; None where it is no picture."""
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        return None
+    if array.dtype == np.bool_:
+        return Layout.BILEVEL if array.ndim == 2 else None
+    if array.dtype not in (np.uint8, np.uint16):
+        return None
+    return {1: Layout.GREY, 3: Layout.RGB, 4: Layout.RGBA}.get(channels)
 
 
 def to_eight_bits(samples: Samples) -> Samples:
     """uint16 to uint8, rounded: 65535 / 255 = 257. Anything else as it is."""
     if samples.dtype != np.uint16:
         return samples
-    return cast("Samples", ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8))
+    return np.asarray((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def over_white(rgb: Samples, alpha: Samples) -> Samples:
     """Flatten uint8 (h, w, 3) with alpha (h, w) over white."""
     weight = alpha[..., None].astype(np.uint16)
     blended = rgb * weight + np.uint16(255) * (255 - weight) + 127
-    return cast("Samples", (blended // 255).astype(np.uint8))
+    return np.asarray(blended // 255).astype(np.uint8)
 
 
 def upright(samples: Samples, orientation: int) -> Samples:
     """Apply an EXIF orientation 1..8 (EXIF 2.32, tag 0x0112); other values mean 1."""
-    turns = {2: (1, None), 3: (-1, None), 4: (0, None), 5: (None, True), 6: (1, True), 7: (-1, True), 8: (0, True)}
-    if orientation not in turns:
+    if not 2 <= orientation <= 8:
         return samples
-    flip, transpose = turns[orientation]
+    # Transposed first from 5 on; then OpenCV's flip code: 1 left-right, 0 top-bottom, -1 both.
+    flip = {2: 1, 3: -1, 4: 0, 5: None, 6: 1, 7: -1, 8: 0}[orientation]
     # OpenCV turns 12 MP in tens of ms, numpy's strided copy takes several times that; it has no bool.
     out: Samples = samples.view(np.uint8) if samples.dtype == np.bool_ else samples
-    if transpose:
+    if orientation >= 5:
         out = cv2.transpose(out)
     if flip is not None:
         out = cv2.flip(out, flip)

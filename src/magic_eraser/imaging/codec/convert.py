@@ -64,7 +64,9 @@ def _to_layout(photo: Photo, target: Format, said: list[Notice]) -> Photo:
     carries = _CARRIES[target.name]
     if target.name == "jpeg" and photo.has_alpha:
         return _flattened(photo, said)
-    if photo.layout in carries and not (photo.layout is _P and photo.has_alpha and target.name in _OPAQUE_PALETTE):
+    if photo.layout is _P and photo.has_alpha and target.name in _OPAQUE_PALETTE:
+        carries = carries - {_P}
+    if photo.layout in carries:
         return photo
     if photo.has_alpha:
         return _relaid(photo, np.dstack([photo.rgb(), _opacity(photo)]), _RGBA)
@@ -82,7 +84,7 @@ def _flattened(photo: Photo, said: list[Notice]) -> Photo:
 
 
 def _without_the_uncarried(before: Photo, after: Photo, target: Format, said: list[Notice]) -> Photo:
-    """Leave out the profile and EXIF where they have no place; a profile must speak of the channels it is on."""
+    """Leave out profile and EXIF where they have no place; a profile speaks of the channels it is on."""
     metadata = after.metadata
     if metadata.icc is not None and (target.name in _NO_PROFILE or _misplaced(before, after)):
         metadata = replace(metadata, icc=None)

@@ -49,7 +49,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
         said = [*_first_of(kind, frames), *read.notices]
         if tags.had_gps:
             said.append(notices.GPS_DROPPED)
-        metadata = _metadata(kind, data, image, read, tags, frames)
+        metadata = _metadata(kind, data, image, read=read, tags=tags, frames=frames)
         return Photo(np.ascontiguousarray(samples), read.layout, metadata, tuple(said))
 
 
@@ -61,7 +61,7 @@ def _first_of(kind: Format, frames: int) -> list[Notice]:
 
 
 def _metadata(
-    kind: Format, data: bytes, image: Image.Image, read: _Read, tags: exif.ExifRead, frames: int
+    kind: Format, data: bytes, image: Image.Image, *, read: _Read, tags: exif.ExifRead, frames: int
 ) -> Metadata:
     icc = image.info.get("icc_profile")
     deep = read.samples.dtype == np.uint16
@@ -88,7 +88,7 @@ def _is_lossless(data: bytes) -> bool:
 
 def _colour_chunks(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
     found: dict[bytes, bytes] = {}
-    for chunk in png.chunks(data):
+    for chunk in png.walk(data):
         if chunk.kind == b"IDAT":
             break
         if chunk.kind in png.COLOUR_CHUNKS:
@@ -146,7 +146,8 @@ def _read_png(data: bytes, image: Image.Image) -> _Read:
         deep, deep_layout = png.read_deep(parts)
         return _Read(deep, deep_layout)
     image.load()
-    samples, layout, palette = pil.samples_of(image, key_scale=255 // (2**head.depth - 1))
+    key_scale = {2: 85, 4: 17}.get(head.depth, 1)
+    samples, layout, palette = pil.samples_of(image, key_scale=key_scale)
     return _Read(samples, layout, palette)
 
 
@@ -154,7 +155,7 @@ def _read_gif(image: Image.Image) -> _Read:
     image.load()
     key = image.info.get("transparency")
     if image.mode == "L" and isinstance(key, int):
-        # Pillow calls a GIF grey when its palette is a grey ramp; as a palette it keeps its transparent index.
+        # Pillow calls a GIF grey when its palette is a grey ramp; as a palette, its transparent index stays.
         ramp = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
         alpha = np.full(256, 255, np.uint8)
         alpha[key & 255] = 0

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from magic_eraser.errors import ImageTooLarge, UnsupportedFormat
-from magic_eraser.imaging.codec import jpeg, notices, pil, png, tiff
+from magic_eraser.imaging.codec import bmp, jpeg, notices, pil, png, tiff
 from magic_eraser.imaging.codec.convert import fit
-from magic_eraser.imaging.codec.formats import FORMATS, Format, OutputFormat
+from magic_eraser.imaging.codec.formats import FORMATS, Format, FormatName, OutputFormat
 from magic_eraser.imaging.photo import Layout, Notice, Photo
 
 _WEBP_QUALITY = 90
@@ -19,11 +20,15 @@ _AVIF_QUALITY = 85
 _AVIF_SPEED = 8
 
 
+# Few colours with hard edges: lossless WebP is smaller and sharp.
+_DRAWINGS = frozenset({Layout.PALETTE, Layout.BILEVEL})
+
+
 class Encoded(NamedTuple):
     """data: the file; format: its name in `FORMATS`; notices: the photo's own, then what this format lost."""
 
     data: bytes
-    format: str
+    format: FormatName
     media_type: str
     notices: tuple[Notice, ...]
 
@@ -33,9 +38,9 @@ def encode(photo: Photo, *, format: OutputFormat = "same", quality: int | None =
 
     Args:
         format: "same" is the format it came in; PNG for arrays, JPEG (PNG with alpha) for HEIC.
-        quality: 1..100 for JPEG, WebP and AVIF, where it makes a WebP lossy. None: a JPEG keeps its own tables
-            (others get 92, 4:4:4), a lossless WebP stays lossless (others get 90), AVIF gets 85.
-            The lossless formats pay no heed to it.
+        quality: 1..100 for JPEG, WebP (which it makes lossy) and AVIF; the others pay no heed. None: a JPEG
+            keeps its own tables (others get 92, 4:4:4); a WebP is lossless where it was, or where the picture
+            is a palette or bilevel one (others get 90); AVIF gets 85.
 
     Raises:
         UnsupportedFormat: no such format. ImageTooLarge: a side longer than the format can say.
@@ -46,10 +51,12 @@ def encode(photo: Photo, *, format: OutputFormat = "same", quality: int | None =
     target, said = _target(photo, format)
     if max(photo.width, photo.height) > target.side:
         raise ImageTooLarge(
-            f"{target.title} holds at most {target.side} pixels a side; this is {photo.width} x {photo.height}.",
+            f"{target.title} holds {target.side} pixels a side; this picture is {photo.width} x {photo.height}.",
             f"{target.title} 每边最多 {target.side} 像素，图片为 {photo.width} x {photo.height}。",
         )
     fitted, lost = fit(photo, target)
+    if photo.layout in _DRAWINGS:
+        fitted = replace(fitted, metadata=replace(fitted.metadata, lossless=True))
     data = _write(fitted, target, quality)
     spoken = tuple(dict.fromkeys([*photo.notices, *said, *lost]))
     return Encoded(data, target.name, target.media_type, spoken)
@@ -65,7 +72,8 @@ def _target(photo: Photo, wanted: str) -> tuple[Format, list[Notice]]:
         return instead, [notices.format_changed(target.title, instead.title)]
     names = ", ".join(row.name for row in FORMATS.values() if row.writable)
     raise UnsupportedFormat(
-        f'There is no output format "{wanted}"; there are same, {names}.', f"没有“{wanted}”输出格式，可用：same、{names}。"
+        f'There is no output format "{wanted}"; there are same, {names}.',
+        f"没有“{wanted}”输出格式，可用：same、{names}。",
     )
 
 
@@ -77,6 +85,8 @@ def _write(photo: Photo, target: Format, quality: int | None) -> bytes:
             return jpeg.write(photo, quality)
         case "tiff":
             return tiff.write(photo)
+        case "bmp" if photo.layout is Layout.RGBA:
+            return bmp.write_rgba(photo)
         case _:
             return _with_pillow(photo, target, quality)
 
@@ -101,7 +111,8 @@ def _options(photo: Photo, target: Format, quality: int | None) -> dict[str, Any
         case "webp":
             return carried | {"quality": quality or _WEBP_QUALITY, "exact": True}
         case "avif":
-            return carried | {"quality": quality or _AVIF_QUALITY, "speed": _AVIF_SPEED, "subsampling": "4:4:4"}
+            how = {"quality": quality or _AVIF_QUALITY, "speed": _AVIF_SPEED, "subsampling": "4:4:4"}
+            return carried | how
         case "bmp":
             return {"dpi": metadata.dpi} if metadata.dpi else {}
         case _:

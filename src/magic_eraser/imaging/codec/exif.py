@@ -10,8 +10,8 @@ _ORIENTATION = 0x0112
 _EXIF_IFD = 0x8769
 _GPS_IFD = 0x8825
 _INTEROP_IFD = 0xA005
-_MAKER_NOTE = 0x927C
-_PIXEL_X, _PIXEL_Y = 0xA002, 0xA003
+# X and Y resolution change places when the picture is laid on its side.
+_TURNED = {0x011A: 0x011B, 0x011B: 0x011A}
 
 # Only descriptive tags of the first directory. An allow-list, because a TIFF's directory also says where its
 # strips lie, and XMP (0x02BC), IPTC and Photoshop blocks carry places and previews of the unerased picture.
@@ -19,10 +19,24 @@ _KEPT = frozenset(
     {0x010D, 0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C, 0x8298, 0x4746}
     | {0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F}
 )
+# The tags of the second directory that the standard defines, without the maker note (0x927C: serial numbers,
+# faces, previews, and offsets that break when it moves), the pixel size (0xA002, 0xA003: untrue after turning) and
+# device settings (0xA40B). What makers put there besides is not known to be harmless.
+_KEPT_DETAILS = frozenset(
+    {0x829A, 0x829D, 0x9286, _INTEROP_IFD, 0xA000, 0xA001, 0xA004, 0xA420, 0xA500}
+    | set(range(0x8822, 0x8836))
+    | set(range(0x9000, 0x9215))
+    | set(range(0x9290, 0x9293))
+    | set(range(0x9400, 0x9406))
+    | set(range(0xA20B, 0xA218))
+    | set(range(0xA300, 0xA303))
+    | set(range(0xA401, 0xA40D)) - {0xA40B}
+    | set(range(0xA430, 0xA463))
+)
 
 
 class ExifRead(NamedTuple):
-    """orientation 1..8; block: what is kept, without the "Exif\\0\\0" prefix; had_gps: whether places were dropped."""
+    """orientation: 1..8; block: what is kept, unprefixed; had_gps: whether a place was dropped."""
 
     orientation: int
     block: bytes | None
@@ -36,26 +50,22 @@ def read(image: Image.Image) -> ExifRead:
         value = source.get(_ORIENTATION, 1)
         orientation = value if isinstance(value, int) and 1 <= value <= 8 else 1
         had_gps = _GPS_IFD in source
-    # Any error: the block is written by phones and cameras, and no fault in it may cost the picture.
-    except Exception:
+    # The block is written by phones and editors: no fault in it, of whatever type, may cost the picture.
+    except Exception:  # noqa: BLE001
         return ExifRead(1, None, False)
     try:
-        return ExifRead(orientation, _cleaned(source), had_gps)
-    except Exception:
+        return ExifRead(orientation, _cleaned(source, turned=orientation >= 5), had_gps)
+    except Exception:  # noqa: BLE001 - as above
         return ExifRead(orientation, None, had_gps)
 
 
-def _cleaned(source: Image.Exif) -> bytes | None:
+def _cleaned(source: Image.Exif, *, turned: bool) -> bytes | None:
     kept = Image.Exif()
     for tag in _KEPT & set(source):
-        kept[tag] = source[tag]
-    details = dict(source.get_ifd(_EXIF_IFD))
-    # Maker notes hold serial numbers, faces and previews, and their inner offsets break when they move.
-    for tag in (_MAKER_NOTE, _INTEROP_IFD, _PIXEL_X, _PIXEL_Y):
-        details.pop(tag, None)
-    if details:
-        kept.get_ifd(_EXIF_IFD).update(details)
-        kept[_EXIF_IFD] = kept.get_ifd(_EXIF_IFD)
+        kept[_TURNED.get(tag, tag) if turned else tag] = source[tag]
+    inner = {tag: value for tag, value in _details(source).items() if tag in _KEPT_DETAILS}
+    if inner:
+        kept[_EXIF_IFD] = inner
     if not len(kept):
         return None
     return kept.tobytes().removeprefix(b"Exif\0\0")
@@ -65,9 +75,20 @@ def load(block: bytes) -> Image.Exif:
     """The block as Pillow's mapping."""
     exif = Image.Exif()
     exif.load(b"Exif\0\0" + block)
+    exif.get_ifd(_EXIF_IFD).update(_details(exif))
     return exif
 
 
 def details(block: bytes) -> dict[int, Any]:
     """The Exif sub-directory (exposure, dates, lens) of a block."""
     return dict(load(block).get_ifd(_EXIF_IFD))
+
+
+def _details(exif: Image.Exif) -> dict[int, Any]:
+    """The Exif sub-directory, and inside it, as a mapping, the one that says "Adobe RGB" (R03) for cameras."""
+    inner = dict(exif.get_ifd(_EXIF_IFD))
+    if _INTEROP_IFD in inner:
+        inner[_INTEROP_IFD] = dict(exif.get_ifd(_INTEROP_IFD))
+        if not inner[_INTEROP_IFD]:
+            del inner[_INTEROP_IFD]
+    return inner

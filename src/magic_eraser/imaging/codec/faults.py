@@ -12,7 +12,9 @@ from magic_eraser.imaging.codec.formats import Format
 
 
 def cut_off(kind: Format) -> InvalidImage:
-    return InvalidImage(f"The {kind.title} file is cut off: its end is missing.", f"{kind.title} 文件不完整：缺少末尾部分。")
+    return InvalidImage(
+        f"The {kind.title} file is cut off: its end is missing.", f"{kind.title} 文件不完整：缺少末尾部分。"
+    )
 
 
 def damaged(kind: Format, why: str) -> InvalidImage:
@@ -52,10 +54,21 @@ def guarded(kind: Format) -> Iterator[None]:
     except MemoryError as error:
         raise damaged(kind, "decoding it needs more memory than there is") from error
     except Image.DecompressionBombError as error:
-        raise damaged(kind, "it unpacks to far more than it may") from error
+        # Pillow's own limit, on the few inner sizes that no header tells (a GIF frame, a TIFF tile).
+        raise ImageTooLarge(
+            f"The {kind.title} file unpacks to more pixels than are taken.",
+            f"{kind.title} 文件解压后的像素过多。",
+        ) from error
     # Pillow's plugins and OpenCV raise anything at all (KeyError, ZeroDivisionError, cv2.error, ...) on bytes
     # made to break them: a list of types here would be a list of the ones met so far.
     except Exception as error:
-        if any(word in str(error).lower() for word in ("truncated", "unexpected end", "not enough data")):
-            raise cut_off(kind) from error
-        raise damaged(kind, str(error).splitlines()[0][:120] if str(error) else type(error).__name__) from error
+        raise _worded(kind, error) from error
+
+
+def _worded(kind: Format, error: Exception) -> EraserError:
+    said = str(error).lower()
+    if any(word in said for word in ("truncated", "unexpected end", "not enough data")):
+        return cut_off(kind)
+    if any(word in said for word in ("unsupported", "unknown pixel mode", "cannot handle", "not supported")):
+        return unsupported(kind, f"this inner structure ({error})"[:150], "此类内部结构")
+    return damaged(kind, str(error).splitlines()[0][:120] if said.strip() else type(error).__name__)

@@ -11,7 +11,7 @@ OutputFormat = Literal["same", "png", "jpeg", "webp", "avif", "bmp", "tiff", "gi
 
 
 class Format(NamedTuple):
-    """One row of the table. `extensions`: lower case with the dot, the usual one first. `side`: most pixels a side."""
+    """A row of the table. extensions: lower case, with the dot, the usual first; side: most pixels a side."""
 
     name: FormatName
     title: str
@@ -35,8 +35,18 @@ FORMATS: dict[str, Format] = {
     )
 }
 
+_SIGNATURES = (
+    ("png", b"\x89PNG\r\n\x1a\n"),
+    ("jpeg", b"\xff\xd8\xff"),
+    ("gif", b"GIF87a"),
+    ("gif", b"GIF89a"),
+    ("tiff", b"II*\0"),
+    ("tiff", b"MM\0*"),
+    ("tiff", b"II+\0"),  # BigTIFF
+    ("tiff", b"MM\0+"),
+)
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
-_BRANDS = {b"avif": "avif", b"avis": "avif", b"jp2 ": "JPEG 2000", b"jpx ": "JPEG 2000", b"crx ": "a raw photo (CR3)"}
+_BRANDS = {b"jp2 ": "JPEG 2000", b"jpx ": "JPEG 2000", b"crx ": "a raw photo (CR3)"}
 
 # What people send by mistake: (offset, signature, name).
 _FOREIGN: tuple[tuple[int, bytes, str], ...] = (
@@ -106,17 +116,11 @@ def identify(data: bytes) -> Format:
 
 
 def _ours(data: bytes) -> str | None:
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
+    for name, signature in _SIGNATURES:
+        if data.startswith(signature):
+            return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
-    if data[:6] in (b"GIF87a", b"GIF89a"):
-        return "gif"
-    # "II+\0" is BigTIFF.
-    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return "tiff"
     # "BM" alone is two letters of text; a header size of a known version makes it a bitmap.
     if data[:2] == b"BM" and data[14:18] in {bytes([n, 0, 0, 0]) for n in (12, 40, 52, 56, 64, 108, 124)}:
         return "bmp"
@@ -141,6 +145,10 @@ def _foreign(data: bytes) -> str | None:
         return _BRANDS.get(data[8:12], "an MP4 or QuickTime video")
     if data[:4] == b"RIFF":
         return {b"AVI ": "an AVI video", b"WAVE": "a WAV sound"}.get(data[8:12], "a RIFF file")
+    return _foreign_text(data)
+
+
+def _foreign_text(data: bytes) -> str | None:
     head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith((b"<svg", b"<?xml")) and b"<svg" in head:
         return "an SVG drawing"

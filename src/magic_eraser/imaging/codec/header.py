@@ -40,7 +40,7 @@ _OPENERS: dict[str, Callable[[io.BytesIO], Image.Image]] = {
 
 
 class Probe(NamedTuple):
-    """What `probe` tells. width, height: after the EXIF orientation; frames: frames or pages, 1 for a still."""
+    """width, height: after the EXIF orientation; frames: frames or pages, 1 for a still."""
 
     format: FormatName
     width: int
@@ -79,7 +79,7 @@ def open_header(kind: Format, data: bytes, max_pixels: int) -> Image.Image:
         head = png.header(data)
         check_size(head.width, head.height, max_pixels, kind)
     if kind.name == "webp":
-        # Opening a WebP already reserves two whole canvases (WebPAnimDecoderNew), so its header is read first.
+        # Opening a WebP already reserves two whole canvases (WebPAnimDecoderNew): its header comes first.
         check_size(*_webp_size(data, kind), max_pixels, kind)
     opened = _open_heif(data) if kind.name == "heif" else _OPENERS[kind.name](io.BytesIO(data))
     check_size(*opened.size, max_pixels, kind)

@@ -20,7 +20,7 @@ _SUBSAMPLINGS = (0, 1, 2)
 def read(data: bytes, image: Image.Image) -> Samples | None:
     """The samples of a grey or colour JPEG, None where OpenCV declines: then Pillow says what is wrong.
 
-    Both run libjpeg-turbo and give equal samples (tested); OpenCV takes half the time and a third of the memory.
+    Both run libjpeg-turbo and give equal samples (tested); OpenCV takes a third of the memory.
     """
     flags = {"RGB": cv2.IMREAD_COLOR_RGB, "L": cv2.IMREAD_GRAYSCALE}.get(image.mode)
     if flags is None:
@@ -67,7 +67,8 @@ def write(photo: Photo, quality: int | None) -> bytes:
 
 def _baseline(tables: JpegTables) -> bool:
     """Whether Pillow can write the tables: at most 4, all values in 1..255."""
-    return 1 <= len(tables.quantisation) <= 4 and all(1 <= v <= 255 for one in tables.quantisation for v in one)
+    values = [value for table in tables.quantisation for value in table]
+    return 1 <= len(tables.quantisation) <= 4 and all(1 <= value <= 255 for value in values)
 
 
 def _save(image: Image.Image, options: dict[str, object]) -> bytes:

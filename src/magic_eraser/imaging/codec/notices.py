@@ -88,4 +88,6 @@ COLOURS_REDUCED = Notice(
 
 
 def format_changed(title: str, to: str) -> Notice:
-    return Notice("format_changed", f"{title} is not written; the result is {to}.", f"不能写入 {title}，结果为 {to}。")
+    return Notice(
+        "format_changed", f"{title} is not written; the result is {to}.", f"不能写入 {title}，结果为 {to}。"
+    )

@@ -24,7 +24,7 @@ def samples_of(image: Image.Image, *, key_scale: int = 1) -> tuple[Samples, Layo
     """The samples of a loaded image, as they are; a transparent colour in its `info` becomes alpha.
 
     Args:
-        key_scale: factor by which Pillow spread the samples of a PNG of less than 8 bits, but not its tRNS.
+        key_scale: factor by which Pillow spread the samples of a PNG of 2 or 4 bits, but not its tRNS.
 
     Raises:
         UnsupportedFormat: a mode that is not one of `Layout`.
@@ -34,18 +34,20 @@ def samples_of(image: Image.Image, *, key_scale: int = 1) -> tuple[Samples, Layo
         image = image.convert(mode)
     key = image.info.get("transparency")
     if mode in _DEEP_GREY:
-        grey = np.asarray(image).astype(np.uint16)
-        return (with_key(grey, (key,)), Layout.GREY_ALPHA, None) if isinstance(key, int) else (grey, Layout.GREY, None)
+        return np.asarray(image).astype(np.uint16), Layout.GREY, None
     if mode not in _OURS:
         raise UnsupportedFormat(
             f"Pictures of mode {image.mode} ({_MODES.get(image.mode, 'unusual samples')}) are not supported.",
             f"不支持 {image.mode} 模式的图片。",
         )
     samples = np.asarray(image)
+    if mode == "1":
+        # Pillow hands out bools whose bytes are 0 and 255, which numpy does not expect.
+        samples = samples.view(np.uint8) != 0
     if mode == "P":
         return samples, Layout.PALETTE, _palette_of(image, key)
     if mode == "1" and isinstance(key, int):
-        samples, mode, key_scale = samples.astype(np.uint8) * np.uint8(255), "L", 255
+        samples, mode, key_scale = samples.astype(np.uint8) * np.uint8(255), "L", 1
     if mode == "L" and isinstance(key, int):
         return with_key(samples, (key * key_scale & 255,)), Layout.GREY_ALPHA, None
     if mode == "RGB" and isinstance(key, tuple):
@@ -60,7 +62,7 @@ def _palette_of(image: Image.Image, key: Any) -> Palette:
     rgb = np.array(image.getpalette("RGB") or [0, 0, 0], np.uint8).reshape(-1, 3)[:256]
     alpha = np.full(len(rgb), 255, np.uint8)
     if image.palette is not None and image.palette.mode == "RGBA":
-        alpha = np.array(image.getpalette("RGBA"), np.uint8).reshape(-1, 4)[: len(rgb), 3]
+        alpha = np.array(image.getpalette("RGBA") or [], np.uint8).reshape(-1, 4)[: len(rgb), 3]
     if isinstance(key, bytes):
         given = np.frombuffer(key[: len(rgb)], np.uint8)
         alpha[: len(given)] = given
@@ -76,7 +78,7 @@ def dpi_of(info: dict[Any, Any], orientation: int) -> tuple[float, float] | None
     """The resolution, turned with the picture; None where there is none or it makes no sense."""
     value = info.get("dpi")
     try:
-        x, y = (float(part) for part in value)
+        x, y = (float(part) for part in value or ())
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     if not (0.01 < x < 1e6 and 0.01 < y < 1e6):
@@ -86,6 +88,7 @@ def dpi_of(info: dict[Any, Any], orientation: int) -> tuple[float, float] | None
 
 def photo_from_pil(image: Image.Image) -> Photo:
     """See `Photo.from_pil`."""
+    image.load()  # first, because loading a TIFF turns it upright and forgets its tag
     tags = exif.read(image)
     samples, layout, palette = samples_of(image)
     metadata = Metadata(
@@ -114,11 +117,10 @@ def photo_to_pil(photo: Photo) -> Image.Image:
 
 
 def bare_image(photo: Photo) -> Image.Image:
-    """The samples as a Pillow image without `info`. 16-bit grey is "I;16", other 16-bit layouts become 8 bits."""
+    """The samples as a Pillow image without `info`; 16-bit grey is "I;16", other deep layouts become 8 bits."""
     samples = photo.samples if photo.layout is Layout.GREY else to_eight_bits(photo.samples)
     if photo.layout is Layout.BILEVEL:
-        grey = np.ascontiguousarray(samples).view(np.uint8) * np.uint8(255)
-        return Image.fromarray(grey).convert("1", dither=Image.Dither.NONE)
+        return Image.fromarray(np.where(samples, np.uint8(255), np.uint8(0))).convert("1")
     mode = "I;16" if samples.dtype == np.uint16 else photo.layout.value
     size = (photo.width, photo.height)
     image = Image.frombytes(mode, size, np.ascontiguousarray(samples).data)

@@ -56,10 +56,11 @@ def chunks(data: bytes) -> list[Chunk]:
     Raises:
         InvalidImage: cut off, or a critical chunk whose checksum is wrong.
     """
-    return list(_walk(data))
+    return list(walk(data))
 
 
-def _walk(data: bytes) -> Iterator[Chunk]:
+def walk(data: bytes) -> Iterator[Chunk]:
+    """One chunk after the other, with the checks of `chunks`."""
     view = memoryview(data)
     at = len(SIGNATURE)
     while at + 12 <= len(data):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
+from itertools import accumulate
 from typing import Any
 
 import cv2
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
+from magic_eraser.errors import ImageTooLarge
 from magic_eraser.imaging.codec import exif, pil
 from magic_eraser.imaging.codec.faults import damaged, unsupported
 from magic_eraser.imaging.codec.formats import FORMATS
@@ -44,7 +48,9 @@ def read_deep(data: bytes, image: Image.Image) -> tuple[Samples, Layout, bool]:
         raise unsupported(_KIND, "samples other than unsigned integers of one depth", "非统一无符号整数样本")
     photometric = _values(image, _PHOTOMETRIC, (1,))[0]
     if photometric not in (0, 1, 2):
-        raise unsupported(_KIND, "16 bits in a colour model other than grey or RGB", "非灰度或 RGB 的 16 位颜色模型")
+        raise unsupported(
+            _KIND, "16 bits in a colour model other than grey or RGB", "非灰度或 RGB 的 16 位颜色模型"
+        )
     decoded = _decode(data, image)
     if decoded.dtype != np.uint16 or decoded.shape[:2] != (image.height, image.width):
         raise damaged(_KIND, "its pixels cannot be unpacked")
@@ -64,7 +70,8 @@ def _decode(data: bytes, image: Image.Image) -> Samples:
 
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             planes = file.pages[0].asarray()
-        return upright(np.ascontiguousarray(np.moveaxis(planes, 0, -1)), _values(image, _ORIENTATION, (1,))[0])
+        orientation = _values(image, _ORIENTATION, (1,))[0]
+        return upright(np.ascontiguousarray(np.moveaxis(planes, 0, -1)), orientation)
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None:
         raise damaged(_KIND, "its pixels cannot be unpacked")
@@ -87,11 +94,36 @@ def write(photo: Photo) -> bytes:
         options["icc_profile"] = metadata.icc
     if metadata.dpi is not None:
         options["dpi"] = metadata.dpi
+    details: dict[int, Any] = {}
     if metadata.exif is not None:
-        options["exif"] = exif.load(metadata.exif)
+        details = exif.details(metadata.exif)
+        first = exif.load(metadata.exif)
+        first.pop(_EXIF_IFD, None)
+        options["exif"] = first
     out = io.BytesIO()
     pil.bare_image(photo).save(out, "TIFF", **options)
-    return out.getvalue()
+    return _with_details(out.getvalue(), details) if details else out.getvalue()
+
+
+def _with_details(data: bytes, details: dict[int, Any]) -> bytes:
+    """Append the Exif directory and a copy of the first one that points to it.
+
+    Pillow writes neither into a compressed TIFF: libtiff refuses its sub-directories.
+    """
+    if data[:4] != b"II*\0":  # as on a big-endian machine
+        return data
+    at = int.from_bytes(data[4:8], "little")
+    end = at + 2 + 12 * int.from_bytes(data[at : at + 2], "little")
+    entries = [data[start : start + 12] for start in range(at + 2, end, 12)]
+    inner = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\x08\0\0\0", group=_EXIF_IFD)
+    inner.update(details)
+    place = len(data) + len(data) % 2
+    body = inner.tobytes(place)
+    entries.append(struct.pack("<HHII", _EXIF_IFD, 4, 1, place))
+    entries.sort(key=lambda entry: int.from_bytes(entry[:2], "little"))
+    head = data[:4] + struct.pack("<I", place + len(body))
+    first = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+    return b"".join([head, data[8:].ljust(place - 8, b"\0"), body, first])
 
 
 def _compression(photo: Photo) -> str:
@@ -102,54 +134,57 @@ def _compression(photo: Photo) -> str:
 
 
 def _write_deep(photo: Photo) -> bytes:
-    import tifffile
+    """Header, strips, directory (TIFF 6.0, sections 2 and 14), since Pillow has no 16-bit colour to write."""
+    height, width = photo.samples.shape[:2]
+    planes = photo.samples.reshape(height, width, -1)
+    raw = photo.metadata.compression == "raw"
+    # 1 MiB a strip: readers may hold one at a time.
+    rows = max(1, (1 << 20) // (width * planes.shape[2] * 2))
+    strips = [_strip(planes[top : top + rows], raw=raw) for top in range(0, height, rows)]
+    lengths = [len(strip) for strip in strips]
+    if sum(lengths) >= 0xFFF00000:
+        raise ImageTooLarge(
+            "A TIFF file holds 4 GiB; this picture needs more.", "TIFF 文件最大 4 GiB，图片超出。"
+        )
+    begin = b"II*\0\x08\0\0\0"
+    directory = TiffImagePlugin.ImageFileDirectory_v2(begin)
+    directory.update(_described(photo, raw=raw))
+    # Pillow counts strip offsets from the end of what it writes.
+    offsets = tuple(accumulate(lengths[:-1], initial=0))
+    directory.update({273: offsets, 278: rows, 279: tuple(lengths)})
+    return b"".join([begin, directory.tobytes(len(begin)), *strips])
 
+
+def _strip(planes: Samples, *, raw: bool) -> bytes:
+    little = planes.astype("<u2", copy=True)
+    if raw:
+        return little.tobytes()
+    # Predictor 2: each sample less its left neighbour, modulo 2^16; halves the file of a photograph.
+    little[:, 1:] -= planes[:, :-1]
+    return zlib.compress(little.tobytes(), 1)
+
+
+def _described(photo: Photo, *, raw: bool) -> dict[int, Any]:
+    """The tags of the directory, but where the strips lie."""
+    channels = photo.layout.channels
     metadata = photo.metadata
-    colour = photo.layout is not Layout.GREY
-    extra: dict[str, Any] = {}
+    tags: dict[int, Any] = {
+        256: photo.width, 257: photo.height, _BITS: (16,) * channels, 259: 1 if raw else 8,
+        _PHOTOMETRIC: 1 if photo.layout is Layout.GREY else 2, 277: channels, _PLANAR: 1,
+        _SAMPLE_FORMAT: (1,) * channels,
+    }  # fmt: skip
+    if not raw:
+        tags[317] = 2
     if photo.layout is Layout.RGBA:
-        extra["extrasamples"] = ["assocalpha" if metadata.associated_alpha else "unassalpha"]
+        tags[_EXTRA] = _ASSOCIATED if metadata.associated_alpha else 2
     if metadata.dpi is not None:
-        extra |= {"resolution": metadata.dpi, "resolutionunit": "INCH"}
-    out = io.BytesIO()
-    tifffile.imwrite(
-        out,
-        photo.samples,
-        photometric="rgb" if colour else "minisblack",
-        compression=None if metadata.compression == "raw" else "zlib",
-        compressionargs=None if metadata.compression == "raw" else {"level": 1},
-        iccprofile=metadata.icc,
-        metadata=None,
-        software=False,
-        extratags=_exif_tags(metadata.exif),
-        **extra,
-    )
-    return _with_details(out.getvalue(), metadata.exif)
-
-
-def _exif_tags(block: bytes | None) -> list[tuple[int, str, int, Any, bool]]:
-    """The text tags of the first EXIF directory, and the place of the second one (0 for now)."""
-    if block is None:
-        return []
-    tags: list[tuple[int, str, int, Any, bool]] = [
-        (tag, "s", 0, value, True) for tag, value in exif.load(block).items() if isinstance(value, str)
-    ]
-    if exif.details(block):
-        tags.append((_EXIF_IFD, "I", 1, 0, True))
+        tags |= {282: metadata.dpi[0], 283: metadata.dpi[1], 296: 2}
+    if metadata.icc is not None:
+        tags[_ICC] = metadata.icc
+    if metadata.exif is not None:
+        block = exif.load(metadata.exif)
+        tags |= {tag: value for tag, value in block.items() if tag not in {_EXIF_IFD, *tags}}
+        details = exif.details(metadata.exif)
+        if details:
+            tags[_EXIF_IFD] = details
     return tags
-
-
-def _with_details(data: bytes, block: bytes | None) -> bytes:
-    """Append the Exif directory, whose offsets count from the start of the file, and point to it."""
-    details = exif.details(block) if block is not None else {}
-    if not details:
-        return data
-    import tifffile
-
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        pointer = file.pages[0].tags[_EXIF_IFD].valueoffset
-    directory = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\x08\0\0\0")
-    directory.update(details)
-    out = bytearray(data + b"\0" * (len(data) % 2))
-    out[pointer : pointer + 4] = len(out).to_bytes(4, "little")
-    return bytes(out + directory.tobytes(len(out)))

@@ -10,7 +10,7 @@ from magic_eraser.models.patch.windows import Bools, Floats
 
 CHANNELS = 5
 COLOUR_WEIGHT = 2.0  # L runs over 0..200
-TEXTURE_WEIGHT = 2.0  # 0, 1 and 3 differ little
+TEXTURE_WEIGHT = 4.0  # 0 to 2 leave more streaks (photos 14, 18)
 
 
 def describe(image: NDArray[np.uint8], hole: Bools, box: int) -> Floats:
@@ -25,10 +25,9 @@ def describe(image: NDArray[np.uint8], hole: Bools, box: int) -> Floats:
         box: side of the neighbourhood in pixels; made odd, 3..33.
 
     Returns:
-        float32 (H, W, 5): CIE Lab x 2, then 2 x mean |d/dx| and |d/dy|. Zero in the hole.
+        float32 (H, W, 5): CIE Lab x 2, then 4 x mean |d/dx| and |d/dy|. Zero in the hole.
     """
-    lab = cv2.cvtColor(image.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB)
-    lab *= COLOUR_WEIGHT
+    lab = COLOUR_WEIGHT * np.asarray(cv2.cvtColor(image.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB))
     known = ~hole
     side = min(33, max(3, box | 1))
     out = np.empty((*hole.shape, CHANNELS), np.float32)
@@ -48,20 +47,18 @@ def describe(image: NDArray[np.uint8], hole: Bools, box: int) -> Floats:
 
 
 def shrink(image: NDArray[np.uint8], hole: Bools, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Bools]:
-    """Area-shrink the known pixels only, so that the object does not bleed into its surroundings.
+    """Area-shrink a picture and its hole.
+
+    A small pixel is hole as soon as any part of it is, so every hole pixel at full size has a filled one under it,
+    and nothing of the object bleeds into what counts as known.
 
     Args:
         image: uint8 (H, W, 3). hole: bool (H, W).
         size: (width, height) wanted.
 
     Returns:
-        uint8 (h, w, 3) and bool (h, w). A small pixel is hole as soon as any part of it is, so every hole pixel
-        at full size has a filled one under it.
+        uint8 (h, w, 3) and bool (h, w).
     """
-    known = (~hole).astype(np.float32)
-    share = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
-    out = np.empty((size[1], size[0], 3), np.uint8)
-    for channel in range(3):  # one by one: a third of the memory
-        plane = cv2.resize(image[..., channel] * known, size, interpolation=cv2.INTER_AREA)
-        out[..., channel] = np.clip(plane / np.maximum(share, 1e-6) + 0.5, 0, 255)
-    return out, share < 1.0 - 1e-4
+    known = cv2.resize((~hole).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8), known < 1.0 - 1e-5

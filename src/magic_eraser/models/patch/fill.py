@@ -133,7 +133,8 @@ def _take_up(level: Level, coarse: Level, matcher: Matcher) -> Positions:
     y = ty + 2 * (sy - cy)[number]
     x = tx + 2 * (sx - cx)[number]
     y, x = np.clip(y, PAD, PAD + height - 1), np.clip(x, PAD, PAD + width - 1)
-    return _nearest_of(level.source_at(), level)[y * level.stride + x]
+    start: Positions = _nearest_of(level.source_at(), level)[y * level.stride + x]
+    return start
 
 
 def _nearest_of(at: Positions, level: Level) -> Positions:

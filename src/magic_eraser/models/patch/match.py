@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from magic_eraser.models.patch import prior
 from magic_eraser.models.patch.pyramid import Level
 from magic_eraser.models.patch.rarity import Rarity
 from magic_eraser.models.patch.windows import (
@@ -21,10 +22,6 @@ from magic_eraser.models.patch.windows import (
 )
 from magic_eraser.models.watch import Watch
 
-PRIOR_DOWN = 4000.0
-PRIOR_ACROSS = 400.0
-"""Cost of (dy / side)^2 and (dx / side)^2: copies along the horizon are cheap, so light and perspective come right.
-Four times as much repeats what stands next door in horizontal smears; none lets sky grow out of trousers."""
 HEAD = 8  # numbers of the first look, two of them the prior; it refuses most candidates, rows of 32 bytes fetch fastest
 REFUSED = np.float32(1e4)  # feature of what is no source: its distance is beyond any other
 CHUNK = 8192
@@ -40,6 +37,7 @@ class Matcher:
     Attributes:
         nearest: flat positions (T + 1,) of source patches; the last one stands for "no target".
         cost: float32 (T + 1,).
+        difference: float32 (T + 1,), the part of the cost that the pixels make, as of the last `compare`.
     """
 
     def __init__(
@@ -60,6 +58,7 @@ class Matcher:
         count = len(level.targets)
         self.nearest: Positions = np.full(count + 1, at[len(at) // 2], np.intp)
         self.cost: Floats = np.zeros(count + 1, np.float32)
+        self.difference: Floats = np.zeros(count + 1, np.float32)
         self.look()
 
     def _learn(self, at: Positions, numbers: int, samples: int) -> Floats:
@@ -72,9 +71,11 @@ class Matcher:
     def _prior(self) -> tuple[Floats, Floats]:
         height, stride = self.level.features.shape[:2]
         side = self.level.side
-        rows = np.repeat(np.arange(height, dtype=np.float32), stride) * np.float32(np.sqrt(PRIOR_DOWN) / side)
-        columns = np.tile(np.arange(stride, dtype=np.float32), height) * np.float32(np.sqrt(PRIOR_ACROSS) / side)
-        return rows, columns
+        rows = np.repeat(np.arange(height, dtype=np.float32), stride)
+        columns = np.tile(np.arange(stride, dtype=np.float32), height)
+        return rows * np.float32(np.sqrt(prior.DOWN) / side), columns * np.float32(
+            np.sqrt(prior.ACROSS) / side
+        )
 
     def _project_sources(self, at: Positions) -> tuple[Floats, Floats]:
         sources, numbers = self.level.sources, self._basis.shape[1]
@@ -129,6 +130,15 @@ class Matcher:
         tail -= self._target_tail.take(target, axis=0)
         out: Floats = np.einsum("nk,nk->n", tail, tail)
         return out
+
+    def compare(self) -> None:
+        """Take the price of the offsets out of the costs: `difference` is what the votes go by."""
+        source, target = self.nearest[:-1], self.level.targets
+        place = (self._rows[source] - self._rows[target]) ** 2
+        place += (self._columns[source] - self._columns[target]) ** 2
+        if self._table is not None:
+            place += self._table.take(self._wide.take(source) - self._wide.take(target) + self._centre)
+        np.maximum(self.cost[:-1] - place, 0.0, out=self.difference[:-1])
 
     def assign(self, nearest: Positions) -> None:
         """Take (T,) source positions as they are and price them."""

@@ -37,11 +37,11 @@ class Level:
 
     @property
     def stride(self) -> int:
-        return self.features.shape[1]
+        return int(self.features.shape[1])
 
     @property
     def side(self) -> int:
-        return max(self.hole.shape)
+        return int(max(self.hole.shape))
 
     def source_at(self) -> Positions:
         """Flat positions of all source patches."""
@@ -70,7 +70,7 @@ def level_of(features: Floats, hole: Bools) -> Level:
     number = np.full(padded.shape[0] * padded.shape[1], len(targets), np.intp)
     number[targets] = np.arange(len(targets))
     return Level(
-        features=padded,
+        features=np.asarray(padded, np.float32),
         hole=hole,
         hole_at=np.flatnonzero(_padded(hole)),
         sources=_padded(sources).ravel(),

@@ -2,6 +2,7 @@
 
 He & Sun 2012, "Statistics of Patch Offsets for Image Completion": similar patches of a photograph lie at few dominant
 offsets. Here they do not become labels of a graph cut; they only cost less, which copies larger pieces whole.
+The table also carries what an offset costs for being short (`prior.NEAR`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from magic_eraser.models.patch import prior
 from magic_eraser.models.patch.pyramid import Level
 from magic_eraser.models.patch.windows import AREA, Floats, Positions, patches_at, windows
 
@@ -26,7 +28,8 @@ class Rarity:
     """Histogram-made cost of offsets, at the level it was learned from.
 
     Attributes:
-        cost: float32 (2 h, 2 w), 0..WEIGHT, offset (dy, dx) at [h + dy, w + dx]; None where nothing was learned.
+        cost: float32 (2 h, 2 w), 0..WEIGHT + prior.NEAR, offset (dy, dx) at [h + dy, w + dx]; None where
+            nothing was learned.
         side: longer side of that level.
         peaks: (k, 2) most frequent offsets (dy, dx) there.
     """
@@ -43,23 +46,26 @@ class Rarity:
         scale = self.side / level.side
         h, w = self.cost.shape[0] // 2, self.cost.shape[1] // 2
         to_learned = np.array([[scale, 0, w - scale * width], [0, scale, h - scale * height]], np.float64)
-        return cv2.warpAffine(
+        enlarged = cv2.warpAffine(
             self.cost,
             to_learned,
             (2 * width, 2 * height),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=WEIGHT,
-        ).ravel()
+        )
+        return np.asarray(enlarged, np.float32).ravel()
 
     def positions(self, level: Level) -> Positions:
         """Flat positions (N,) in a picture twice as wide: their differences tell (dy, dx) without ambiguity."""
         height, width = level.features.shape[:2]
-        return (np.arange(height)[:, None] * (2 * width) + np.arange(width)[None, :]).ravel()
+        wide: Positions = np.arange(height)[:, None] * (2 * width) + np.arange(width)[None, :]
+        return wide.ravel()
 
     def offsets(self, level: Level) -> Positions:
         """The most frequent offsets (k, 2) in this level's pixels."""
-        return np.rint(self.peaks * (level.side / self.side)).astype(np.intp)
+        scaled: Positions = np.rint(self.peaks * (level.side / self.side)).astype(np.intp)
+        return scaled
 
 
 NOTHING_LEARNED = Rarity(cost=None, side=1, peaks=np.empty((0, 2), np.intp))
@@ -88,6 +94,8 @@ def learn(level: Level, rng: np.random.Generator) -> Rarity:
     summits = summits[np.argsort(-counts.ravel()[summits], kind="stable")]
     level_of_full = counts.ravel()[summits[min(20, len(summits)) - 1]]
     cost = WEIGHT * (1.0 - np.minimum(counts / level_of_full, 1.0))
+    down, across = np.mgrid[-height:height, -width:width]
+    cost += prior.NEAR * np.clip(1.0 - np.hypot(down, across) / (level.side * prior.NEAR_SHARE), 0.0, 1.0)
     y, x = np.divmod(summits[:PEAKS], 2 * width)
     return Rarity(cost=cost.astype(np.float32), side=level.side, peaks=np.stack([y - height, x - width], 1))
 

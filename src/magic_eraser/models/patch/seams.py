@@ -9,7 +9,7 @@ from magic_eraser.models.patch.solve import System, solve
 from magic_eraser.models.patch.windows import Bools, Floats
 from magic_eraser.models.watch import Watch
 
-TOLERANCE = 16.0  # levels of mismatch at which an edge counts half; with 8 soft steps stayed
+TOLERANCE = 32.0  # levels of mismatch at which an edge counts half; with 8 soft steps stay, with 16 some
 SCREENING = 2e-3
 UNSEEN = 1e-3  # weight of an edge about which no source says anything
 
@@ -36,35 +36,34 @@ class _Copies:
         self.y = np.arange(hole.shape[0])[box[0], None]
         self.x = np.arange(hole.shape[1])[None, box[1]]
 
-    def take(self, rows: slice, columns: slice, labels: Labels) -> tuple[Floats, Bools]:
+    def take(self, part: tuple[slice, slice], labels: Labels) -> tuple[Floats, Bools]:
         """Pixels of the box's part, moved by `labels`: float32 (h, w, 3), and whether they are known at all."""
-        y, x = self.y[rows] + labels[0], self.x[:, columns] + labels[1]
+        y, x = self.y[part[0]] + labels[0], self.x[:, part[1]] + labels[1]
         inside = (y >= 0) & (y < self.size[0]) & (x >= 0) & (x < self.size[1])
         at = np.where(inside, y * self.size[1] + x, 0)
         return self.flat[at], inside & self.known[at]
 
 
-def _edges(
-    copies: _Copies, labels: Labels, hole: Bools, axis: int
-) -> tuple[Floats, Floats]:
+def _edges(copies: _Copies, labels: Labels, hole: Bools, axis: int) -> tuple[Floats, Floats]:
     """Weight (h, w) and wanted step of the correction (h, w, 3) between each pixel p and the next one q."""
     every = slice(None)
     first = (slice(-1), every) if axis == 0 else (every, slice(-1))
     second = (slice(1, None), every) if axis == 0 else (every, slice(1, None))
-    at_p, at_q = labels[(every, *first)], labels[(every, *second)]
-    p_own, p_own_ok = copies.take(*first, at_p)
-    p_other, p_other_ok = copies.take(*first, at_q)
-    q_other, q_other_ok = copies.take(*second, at_p)
-    q_own, q_own_ok = copies.take(*second, at_q)
+    at_p, at_q = labels[:, first[0], first[1]], labels[:, second[0], second[1]]
+    p_own, p_own_ok = copies.take(first, at_p)
+    p_other, p_other_ok = copies.take(first, at_q)
+    q_other, q_other_ok = copies.take(second, at_p)
+    q_own, q_own_ok = copies.take(second, at_q)
     ok_p = (p_own_ok & p_other_ok).astype(np.float32)
     ok_q = (q_own_ok & q_other_ok).astype(np.float32)
     step_p = (p_own - p_other) * ok_p[..., None]
     step_q = (q_other - q_own) * ok_q[..., None]
     count = np.maximum(ok_p + ok_q, 1.0)
-    mismatch = (np.einsum("hwc,hwc->hw", step_p, step_p) + np.einsum("hwc,hwc->hw", step_q, step_q)) / (3 * count)
+    squares = np.einsum("hwc,hwc->hw", step_p, step_p) + np.einsum("hwc,hwc->hw", step_q, step_q)
+    mismatch = squares / (3 * count)
     weight = np.where(ok_p + ok_q > 0, 1.0 / (1.0 + mismatch / TOLERANCE**2), UNSEEN)
     weight *= hole[first] | hole[second]
-    return weight.astype(np.float32), (step_p + step_q) / count[..., None]
+    return np.asarray(weight, np.float32), (step_p + step_q) / count[..., None]
 
 
 def correct(image: NDArray[np.uint8], hole: Bools, labels: Labels, watch: Watch) -> Floats:

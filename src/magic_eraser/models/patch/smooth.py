@@ -65,10 +65,11 @@ def _membrane(
     if np.percentile(np.abs(rest).max(1), 95) > FLAT_ENOUGH or grain.std() > GRAIN_LIMIT:
         return None
     surface = (terms.reshape(-1, 6) @ factors).reshape(image.shape)
-    level = surface + _between(blurred - surface, hole, watch)
+    level = surface + _between(np.asarray(blurred - surface, np.float32), hole, watch)
     if grain.std() > GRAIN_SEEN:
         level[mine] += grain[rng.integers(0, len(grain), np.count_nonzero(mine))]
-    return np.clip(level + 0.5, 0, 255).astype(np.uint8)
+    filled: NDArray[np.uint8] = np.clip(level + 0.5, 0, 255).astype(np.uint8)
+    return filled
 
 
 def _quadratic(shape: tuple[int, ...]) -> Floats:
@@ -86,6 +87,7 @@ def _between(rest: Floats, hole: Bools, watch: Watch) -> Floats:
     size = (-(-width // step), -(-height // step))
     known = (~hole).astype(np.float32)
     share = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
-    small = cv2.resize(rest * known[..., None], size, interpolation=cv2.INTER_AREA)
-    small /= np.maximum(share, 1e-6)[..., None]
-    return cv2.resize(harmonic(small, share < 1e-3, watch), (width, height), interpolation=cv2.INTER_LINEAR)
+    planes = np.asarray(cv2.resize(rest * known[..., None], size, interpolation=cv2.INTER_AREA), np.float32)
+    planes = (planes / np.maximum(share, 1e-6)[..., None]).astype(np.float32)
+    small = harmonic(planes, share < 1e-3, watch)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

@@ -1,15 +1,17 @@
 """First fill of the coarsest level: peel the hole like an onion.
 
 After Criminisi et al. 2004 and Newson et al. 2014: layer by layer from the border, each pixel looks for the patch that
-agrees best with the part already known. Exhaustive, as matrix products; a smooth first fill would stay smooth.
+agrees best with the part already known. Exhaustive, as matrix products; a smooth first fill would stay smooth. What the
+unknown part becomes is settled among many good candidates (as non-local means does, Wong & Orchard 2008).
 """
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from magic_eraser.models.patch.match import PRIOR_ACROSS, PRIOR_DOWN
+from magic_eraser.models.patch import prior
 from magic_eraser.models.patch.pyramid import Level
 from magic_eraser.models.patch.windows import AREA, PAD, Floats, Positions, patches_at, steps, windows
 from magic_eraser.models.watch import Watch
@@ -18,41 +20,81 @@ MOST_SOURCES = 6000
 LEAST_SOURCES = 150
 MOST_PAIRS = 4 * 10**7
 WIDE, WIDER = 20_000, 60_000  # hole pixels from which layers are 2 and 4 pixels thick
-ROWS = 2048
+ROWS = 256
+GROUPS = 32  # candidates that are asked for each pixel
+MOST_ASKED = 200_000  # candidates in all
+DOUBT = 20.0  # squared feature difference by which a candidate may be worse and still count
 
 
 class _Sources:
-    """Source patches as the right-hand side of |a|^2 - 2 a.b + m.b^2, prior included."""
+    """Source patches, in random order, as the right-hand side of |a|^2 - 2 a.b + m.b^2, prior included."""
 
     def __init__(self, level: Level, at: Positions) -> None:
         self.at = at
-        stride = level.stride
-        patches = patches_at(windows(level.features), at, stride)
+        self.groups = int(np.clip(MOST_ASKED // len(level.hole_at), 1, min(GROUPS, len(at))))
+        self.stride, self.reach = level.stride, level.side * prior.NEAR_SHARE
+        patches = patches_at(windows(level.features), at, level.stride)
         channels = level.features.shape[2]
         self.mean = patches.reshape(-1, channels).mean(0)
-        patches = patches - np.tile(self.mean, AREA)
-        squares = (patches.reshape(len(at), AREA, channels) ** 2).sum(2)
-        self.down, self.across = (float(np.sqrt(p)) / level.side for p in (PRIOR_DOWN, PRIOR_ACROSS))
-        y, x = self._place(at, stride)
-        self.matrix = np.concatenate([patches, squares, np.stack([y, x, y * y + x * x], 1)], 1).T
+        self.patches = patches - np.tile(self.mean, AREA)
+        squares = (self.patches.reshape(len(at), AREA, channels) ** 2).sum(2)
+        self.down, self.across = (float(np.sqrt(p)) / level.side for p in (prior.DOWN, prior.ACROSS))
+        y, x = self._place(at)
+        self.matrix = np.concatenate([self.patches, squares, np.stack([y, x, y * y + x * x], 1)], 1).T
 
-    def _place(self, at: Positions, stride: int) -> tuple[Floats, Floats]:
-        y, x = np.divmod(at, stride)
+    def _place(self, at: Positions) -> tuple[Floats, Floats]:
+        y, x = np.divmod(at, self.stride)
         return (y * self.down).astype(np.float32), (x * self.across).astype(np.float32)
 
-    def best(self, patches: Floats, known: Floats, at: Positions, stride: int) -> tuple[Positions, Floats]:
-        """Cheapest source (n,) of patches (n, 245) by their known part (n, 49), and its cost."""
+    def best(self, patches: Floats, known: Floats, at: Positions) -> tuple[Positions, Floats]:
+        """Source (n,) of patches (n, 245) of which only a part (n, 49) is known, and what it costs."""
         channels = len(self.mean)
         count = np.maximum(known.sum(1, keepdims=True), 1.0)
-        seen = (patches.reshape(len(at), AREA, channels) - self.mean) * (known / count)[..., None]
-        own = np.einsum("nkc,nkc->n", seen, seen / np.maximum(known / count, 1e-9)[..., None])
-        y, x = self._place(at, stride)
+        centred = patches.reshape(len(at), AREA, channels) - self.mean
+        seen = centred * (known / count)[..., None]
+        y, x = self._place(at)
+        own = np.einsum("nkc,nkc->n", seen, centred) + y * y + x * x
         place = np.stack([-2.0 * y, -2.0 * x, np.ones_like(y)], 1)
-        left = np.concatenate([-2.0 * seen.reshape(len(at), -1), known / count, place], 1)
-        price = left @ self.matrix
-        chosen = price.argmin(1)
-        cost = price[np.arange(len(at)), chosen] + own + y * y + x * x
-        return self.at[chosen], np.maximum(cost, 0.0)
+        price: Floats = (
+            np.concatenate([-2.0 * seen.reshape(len(at), -1), known / count, place], 1) @ self.matrix
+        )
+        price += own[:, None]
+        price += self._near(at)
+        return self._agreed(np.maximum(price, 0.0, out=price), known)
+
+    def _near(self, at: Positions) -> Floats:
+        y, x, v, u = (p.astype(np.float32) for q in (at, self.at) for p in np.divmod(q, self.stride))
+        far: Floats = (y[:, None] - v) ** 2
+        far += (x[:, None] - u) ** 2
+        np.sqrt(far, out=far)
+        far *= np.float32(-prior.NEAR / self.reach)
+        far += np.float32(prior.NEAR)
+        np.maximum(far, 0.0, out=far)
+        return far
+
+    def _agreed(self, price: Floats, known: Floats) -> tuple[Positions, Floats]:
+        """Of the best of each group of sources the one whose hidden part is most like what all of them propose.
+
+        The known part says nothing of what a patch brings along: the single best one put half a face beside a
+        portrait, because the wall left of the hair fitted the wall at the hole's edge. Most good candidates are plain
+        wall, so their weighted mean is, and the hair is far from it.
+        """
+        groups, length = self.groups, len(self.at) // self.groups
+        cells = price[:, : groups * length].reshape(len(price), groups, length)
+        which = cells.argmin(2)
+        value = np.take_along_axis(cells, which[..., None], 2)[..., 0]
+        which += np.arange(groups) * length
+        least = value.min(1, keepdims=True)
+        weight = np.exp((least - value) / (least + DOUBT))
+        weight /= weight.sum(1, keepdims=True)
+        found = self.patches[which].reshape(len(price), groups, AREA, len(self.mean))
+        found -= np.einsum("ng,ngkc->nkc", weight, found)[:, None]
+        hidden = 1.0 - known
+        hidden /= np.maximum(hidden.sum(1, keepdims=True), 1.0)
+        odd = np.einsum("ngk,nk->ng", np.einsum("ngkc,ngkc->ngk", found, found), hidden)
+        chosen = (value + odd).argmin(1)
+        rows = np.arange(len(price))
+        return self.at[which[rows, chosen]], value[rows, chosen]
 
 
 def peel(level: Level, rng: np.random.Generator, watch: Watch) -> None:
@@ -64,18 +106,17 @@ def peel(level: Level, rng: np.random.Generator, watch: Watch) -> None:
     """
     at = level.source_at()
     most = int(np.clip(MOST_PAIRS // len(level.hole_at), LEAST_SOURCES, MOST_SOURCES))
-    if len(at) > most:
-        at = np.sort(rng.choice(at, most, replace=False))
-    sources = _Sources(level, at)
+    sources = _Sources(level, rng.permutation(at)[:most])
     thick = 1 + (len(level.hole_at) > WIDE) + 2 * (len(level.hole_at) > WIDER)
     kernel = np.ones((2 * thick + 1, 2 * thick + 1), np.uint8)
-    known = np.zeros(level.features.shape[:2], np.uint8)
+    known: NDArray[np.uint8] = np.zeros(level.features.shape[:2], np.uint8)
     known[PAD:-PAD, PAD:-PAD] = ~level.hole
     todo = np.zeros_like(known)
     todo[PAD:-PAD, PAD:-PAD] = level.hole
     planes = [plane.ravel() for plane in np.moveaxis(level.features, -1, 0).copy()]
     while todo.any():
-        layer = np.flatnonzero(cv2.dilate(known, kernel) & todo)
+        reached = np.asarray(cv2.dilate(known, kernel), np.uint8)
+        layer = np.flatnonzero(reached & todo)
         _paint(level, sources, planes, layer, known, watch)
         known.ravel()[layer] = 1
         todo.ravel()[layer] = 0
@@ -87,7 +128,7 @@ def _paint(
     sources: _Sources,
     planes: list[Floats],
     layer: Positions,
-    known: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
+    known: NDArray[np.uint8],
     watch: Watch,
 ) -> None:
     """Give the pixels of one layer the weighted mean of what the layer's patches propose for them."""
@@ -96,22 +137,21 @@ def _paint(
     nearest = np.empty(len(layer) + 1, np.intp)
     cost = np.full(len(layer) + 1, np.inf, np.float32)
     share = np.zeros(len(layer) + 1, np.float32)
-    rows = int(np.clip(4_000_000 // len(sources.at), 64, ROWS))
-    for start in range(0, len(layer), rows):
+    for start in range(0, len(layer), ROWS):
         watch.check()
-        at = layer[start : start + rows]
+        at = layer[start : start + ROWS]
         mask = patches_at(seen, at, stride).astype(np.float32)
         part = slice(start, start + len(at))
-        nearest[part], cost[part] = sources.best(patches_at(view, at, stride), mask, at, stride)
+        nearest[part], cost[part] = sources.best(patches_at(view, at, stride), mask, at)
         share[part] = mask.mean(1)
     nearest[-1] = sources.at[0]
     number = np.full(known.size, len(layer), np.intp)
     number[layer] = np.arange(len(layer))
     around = steps(stride)
     flat = level.features.reshape(known.size, -1)
-    for start in range(0, len(layer), ROWS):
+    for start in range(0, len(layer), 8 * ROWS):
         watch.check()
-        at = layer[start : start + ROWS]
+        at = layer[start : start + 8 * ROWS]
         ids = number.take(at[:, None] + around)
         price = cost.take(ids)
         real = np.isfinite(price)

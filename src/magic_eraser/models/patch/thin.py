@@ -20,6 +20,19 @@ TILE, APRON = 256, 16
 PDE_SIDE = 512  # longer side at which a whole hole is given to the equation: 0.3 s at most
 
 
+def fill_thin(image: NDArray[np.uint8], hole: Bools, scale: float, radius: int, watch: Watch) -> Bools:
+    """Fill the thin pieces of the hole in place; tells which they are.
+
+    Args:
+        image: uint8 (H, W, 3), written to. hole: bool (H, W), some False.
+        scale: full size over working size. radius: neighbourhood in pixels.
+    """
+    thin = thin_parts(hole, scale)
+    if thin.any():
+        diffuse_tiles(image, hole, thin, radius, watch)
+    return thin
+
+
 def thin_parts(hole: Bools, scale: float) -> Bools:
     """Pieces of the hole that are thin nearly everywhere.
 
@@ -37,7 +50,8 @@ def thin_parts(hole: Bools, scale: float) -> Bools:
     wide = np.bincount(pieces[deep], minlength=count)
     thin = wide <= (1.0 - THIN_SHARE) * stats[:, cv2.CC_STAT_AREA]
     thin[0] = False
-    return thin[pieces]
+    parts: Bools = thin[pieces]
+    return parts
 
 
 def diffuse_tiles(image: NDArray[np.uint8], hole: Bools, wanted: Bools, radius: int, watch: Watch) -> None:
@@ -78,12 +92,14 @@ def diffuse(image: NDArray[np.uint8], hole: Bools, radius: int, watch: Watch) ->
     step = max(1, -(-max(height, width) // PDE_SIDE))
     watch.check()
     if step == 1:
-        return cv2.inpaint(image, hole.astype(np.uint8), radius, cv2.INPAINT_NS)
+        return np.asarray(cv2.inpaint(image, hole.astype(np.uint8), radius, cv2.INPAINT_NS), np.uint8)
     known = (~hole).astype(np.float32)
     size = (-(-width // step), -(-height // step))
     share = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
     planes = [cv2.resize(image[..., i] * known, size, interpolation=cv2.INTER_AREA) for i in range(3)]
-    small = np.stack([np.clip(p / np.maximum(share, 1e-6) + 0.5, 0, 255) for p in planes], -1).astype(np.uint8)
+    small = np.clip(np.stack([p / np.maximum(share, 1e-6) for p in planes], -1) + 0.5, 0, 255).astype(
+        np.uint8
+    )
     watch.check()
     done = cv2.inpaint(small, (share <= 1e-6).astype(np.uint8), radius, cv2.INPAINT_NS)
     out = image.copy()

@@ -6,6 +6,8 @@ grain of the original: where the four nearest labels agree it is an exact copy, 
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -60,12 +62,14 @@ class _Fields:
         correction: Floats,
     ) -> None:
         self.scale = (size[0] / small_hole.shape[0], size[1] / small_hole.shape[1])
-        self.offsets = tuple(np.rint(labels[i] * self.scale[i]).astype(np.float32) for i in (0, 1))
+        self.down, self.across = (np.rint(labels[i] * self.scale[i]).astype(np.float32) for i in (0, 1))
         self.labelled = small_hole
         self.fill = fill
         self.correction = _spread(correction, small_hole)
 
-    def band(self, image: NDArray[np.uint8], known: NDArray[np.uint8], band: tuple[slice, slice]) -> NDArray[np.uint8]:
+    def band(
+        self, image: NDArray[np.uint8], known: NDArray[np.uint8], band: tuple[slice, slice]
+    ) -> NDArray[np.uint8]:
         """Filled colours uint8 (h, w, 3) of one band of the full-size picture."""
         y = np.arange(band[0].start, band[0].stop, dtype=np.float32)
         x = np.arange(band[1].start, band[1].stop, dtype=np.float32)
@@ -75,17 +79,22 @@ class _Fields:
         for row, share_y in _neighbours(v, self.labelled.shape[0]):
             for column, share_x in _neighbours(u, self.labelled.shape[1]):
                 at = np.ix_(row, column)
-                source_y, source_x = self.offsets[0][at] + y[:, None], self.offsets[1][at] + x
-                good = cv2.remap(known, source_x, source_y, cv2.INTER_NEAREST, borderValue=0) * self.labelled[at]
-                weight = good * (share_y[:, None] * share_x).astype(np.float32)
-                total += cv2.remap(image, source_x, source_y, cv2.INTER_NEAREST) * weight[..., None]
+                rows, columns = self.down[at] + y[:, None], self.across[at] + x
+                good = cv2.remap(known, columns, rows, cv2.INTER_NEAREST, borderValue=0) * self.labelled[at]
+                weight = good * np.outer(share_y, share_x)
+                total += cv2.remap(image, columns, rows, cv2.INTER_NEAREST) * weight[..., None]
                 weights += weight
-        grid = np.meshgrid(u, v)
-        colour = cv2.remap(self.fill, *grid, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-        added = cv2.remap(self.correction, *grid, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        some = weights > 1e-3
-        copied = total / np.maximum(weights, 1e-3)[..., None] + added
-        return np.clip(np.where(some[..., None], copied, colour) + 0.5, 0, 255).astype(np.uint8)
+        columns, rows = np.meshgrid(u, v)
+        colour = _between(self.fill, columns, rows)
+        copied = total / np.maximum(weights, 1e-3)[..., None] + _between(self.correction, columns, rows)
+        best = np.where((weights > 1e-3)[..., None], copied, colour)
+        result: NDArray[np.uint8] = np.clip(best + 0.5, 0, 255).astype(np.uint8)
+        return result
+
+
+def _between(plane: NDArray[Any], columns: Floats, rows: Floats) -> Floats:
+    read = cv2.remap(plane, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(read, np.float32)
 
 
 def _neighbours(at: Floats, size: int) -> list[tuple[NDArray[np.intp], Floats]]:

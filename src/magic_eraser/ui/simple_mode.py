@@ -1,0 +1,183 @@
+"""What happens when a button of the simple mode is pressed. Imports Gradio: see `lazy`."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from magic_eraser.accounts.principal import LOCAL_OWNER
+from magic_eraser.errors import EmptyMask, EraserError, InternalError, InvalidMask, MaskSizeMismatch
+from magic_eraser.imaging.codec import extension_of
+from magic_eraser.imaging.photo import Hole
+from magic_eraser.models.catalog import AUTO
+from magic_eraser.service.erase import EraseService
+from magic_eraser.service.request import EraseOptions, EraseRequest
+from magic_eraser.telemetry.logging import get_logger
+from magic_eraser.ui.simple_mode_guard import fail
+from magic_eraser.ui.simple_mode_text import Language, text
+
+log = get_logger(__name__)
+
+EDITOR_SIDE = 4096
+"""Pixels. Beyond the texture limit of a visitor's GPU (4096 on phones) Gradio's canvas turns silently black."""
+
+Uploaded = dict[str, Any] | None
+"""Gradio's FileData as JSON: `path`, `orig_name` and more."""
+
+
+class Handlers:
+    """The events. They take files as Gradio stored them, not decoded: EXIF, profile and depth go on to the service.
+
+    Args:
+        service: where every erase goes.
+        language: Accept-Language header to the language a caller reads.
+        folder: where Gradio keeps its files; a result is written there and is deleted with them.
+    """
+
+    def __init__(self, service: EraseService, language: Callable[[str], Language], folder: Path) -> None:
+        self._service = service
+        self._language = language
+        self._folder = folder
+
+    async def predict(
+        self, image: Uploaded, mask: Uploaded, model: str = AUTO, request: gr.Request | None = None
+    ) -> str:
+        """Erase what the mask marks white.
+
+        Args:
+            image: the photo.
+            mask: an image of the same size: white is erased, black is kept.
+            model: a model of the server, or "auto".
+
+        Returns:
+            The photo without the object, in its own format.
+        """
+        language = self._reads(request)
+        with _sentences(language):
+            photo = _file(image, "no_image", language)
+            hole = _file(mask, "no_mask", language)
+            mask_bytes = await asyncio.to_thread(hole.read_bytes)
+            return await self._erase(photo, image, mask_bytes, model, language)
+
+    async def upload(
+        self, image: Uploaded, mask: Uploaded, model: str, request: gr.Request
+    ) -> tuple[tuple[str, str], Any]:
+        """The second tab: `predict`, shown beside the photo."""
+        result = await self.predict(image, mask, model, request)
+        return _shown(image, result)
+
+    async def paint(
+        self, drawing: dict[str, Any] | None, model: str, request: gr.Request
+    ) -> tuple[tuple[str, str], Any]:
+        """The first tab: the mask is what was painted over the photo."""
+        language = self._reads(request)
+        drawing = drawing or {}
+        background: Uploaded = drawing.get("background")
+        with _sentences(language):
+            photo = _file(background, "no_image", language)
+            layers = [_file(layer, "file_gone", language) for layer in drawing.get("layers") or ()]
+            hole = await asyncio.to_thread(_painted, photo, layers, language)
+            result = await self._erase(photo, background, hole, model, language)
+        return _shown(background, result)
+
+    async def _erase(
+        self, photo: Path, uploaded: Uploaded, mask: bytes | Hole, model: str, language: Language
+    ) -> str:
+        image = await asyncio.to_thread(photo.read_bytes)
+        request = EraseRequest(image, mask, EraseOptions(model=model or AUTO))
+        result = await self._service.erase(LOCAL_OWNER, request)
+        for notice in result.notices:
+            message = notice.message_zh if language == "zh" else notice.message
+            gr.Info(message, title=text("notice_title", language))
+        assert result.encoded is not None  # asked for by the request's default
+        name = _stem(uploaded) + "-erased" + extension_of(result.encoded.format)
+        return await asyncio.to_thread(_write, self._folder, name, result.encoded.data)
+
+    def _reads(self, request: gr.Request | None) -> Language:
+        headers: Mapping[str, str] = request.headers if request is not None else {}
+        return self._language(headers.get("accept-language", ""))
+
+
+@contextmanager
+def _sentences(language: Language) -> Iterator[None]:
+    """Every failure as a sentence, and nothing of its cause."""
+    try:
+        yield
+    except gr.Error:
+        raise
+    except EraserError as error:
+        log.info("simple_mode_refused", code=error.code)
+        sentence = error.sentence(language)
+    except Exception:
+        log.exception("simple_mode_request_failed")
+        sentence = InternalError().sentence(language)
+    else:
+        return
+    fail(sentence, language)
+
+
+def _file(uploaded: Uploaded, missing: str, language: Language) -> Path:
+    """Where the upload lies; `GuardedBlocks` has seen to it that this is where uploads lie."""
+    if not uploaded:
+        fail(text(missing, language), language)
+    return Path(uploaded["path"])
+
+
+def _painted(photo: Path, layers: list[Path], language: Language) -> Hole:
+    """What was painted: bool (H, W). The brush is half transparent, so any alpha counts.
+
+    Raises:
+        EmptyMask, InvalidMask, MaskSizeMismatch: the layers cannot be used.
+    """
+    try:
+        with Image.open(photo) as picture:
+            width, height = picture.size
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return np.ones((1, 1), bool)  # the service says what is wrong with the photo
+    if max(width, height) > EDITOR_SIDE:
+        fail(text("too_large", language, width=width, height=height, limit=EDITOR_SIDE), language)
+    hole = np.zeros((height, width), bool)
+    for layer in layers:
+        hole |= _alpha(layer, (width, height))
+    if not hole.any():
+        raise EmptyMask
+    return hole
+
+
+def _alpha(layer: Path, size: tuple[int, int]) -> Hole:
+    try:
+        with Image.open(layer, formats=["PNG", "WEBP"]) as picture:
+            if picture.size != size:
+                raise MaskSizeMismatch
+            return np.asarray(picture.convert("RGBA").getchannel("A")) > 0
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise InvalidMask from None
+
+
+def _shown(before: Uploaded, result: str) -> tuple[tuple[str, str], Any]:
+    """For the slider and the download button."""
+    assert before is not None  # it has been erased on
+    return (before["path"], result), gr.DownloadButton(value=result, interactive=True)
+
+
+def _stem(uploaded: Uploaded) -> str:
+    """A file name that is safe everywhere, from the one the photo came with."""
+    name = Path(str((uploaded or {}).get("orig_name") or "photo")).stem
+    return re.sub(r"[^\w-]+", "_", name).strip("_")[:60] or "photo"
+
+
+def _write(folder: Path, name: str, data: bytes) -> str:
+    target = folder / uuid.uuid4().hex
+    target.mkdir(mode=0o700)
+    path = target / name
+    path.write_bytes(data)
+    return str(path)

@@ -1,0 +1,82 @@
+"""What every test may use: real photographs, masks, and encoders that are not ours."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from skimage import data
+
+Encode = Callable[..., bytes]
+
+
+@pytest.fixture(scope="session")
+def coffee() -> NDArray[np.uint8]:
+    """A cup of coffee with a spoon, (400, 600, 3) uint8, free of rights."""
+    return data.coffee()
+
+
+@pytest.fixture(scope="session")
+def spoon(coffee: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """The spoon in the photograph, generously painted over: bool (400, 600)."""
+    mask = np.zeros(coffee.shape[:2], np.uint8)
+    handle = [(396, 64), (428, 64), (428, 90), (416, 125), (403, 190), (394, 250), (372, 250), (384, 205), (407, 120)]
+    cv2.fillPoly(mask, [np.array(handle)], 255)
+    cv2.ellipse(mask, (366, 284), (46, 50), 0, 0, 360, 255, -1)
+    return mask > 0
+
+
+@pytest.fixture(scope="session")
+def encode() -> Encode:
+    """Encode an array by Pillow: `encode(array, "PNG", **save_options)`."""
+
+    def to_bytes(array: NDArray[Any], format: str = "PNG", **options: Any) -> bytes:
+        buffer = io.BytesIO()
+        Image.fromarray(array).save(buffer, format, **options)
+        return buffer.getvalue()
+
+    return to_bytes
+
+
+@pytest.fixture(scope="session")
+def decode() -> Callable[[bytes], NDArray[Any]]:
+    """Decode bytes by Pillow, to an array of its own mode."""
+    return lambda content: np.asarray(Image.open(io.BytesIO(content)))
+
+
+def white(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    return mask.astype(np.uint8) * 255
+
+
+@pytest.fixture(scope="session")
+def coffee_png(coffee: NDArray[np.uint8], encode: Encode) -> bytes:
+    return encode(coffee, "PNG")
+
+
+@pytest.fixture(scope="session")
+def coffee_jpeg(coffee: NDArray[np.uint8], encode: Encode) -> bytes:
+    return encode(coffee, "JPEG", quality=92)
+
+
+@pytest.fixture(scope="session")
+def spoon_png(spoon: NDArray[np.bool_], encode: Encode) -> bytes:
+    return encode(white(spoon), "PNG")
+
+
+@pytest.fixture(scope="session")
+def dot() -> NDArray[np.bool_]:
+    """A small hole in the middle of the table: bool (400, 600)."""
+    mask = np.zeros((400, 600), bool)
+    mask[40:52, 60:74] = True
+    return mask
+
+
+@pytest.fixture(scope="session")
+def dot_png(dot: NDArray[np.bool_], encode: Encode) -> bytes:
+    return encode(white(dot), "PNG")

@@ -1,0 +1,59 @@
+"""A model that does nothing but take its time, so that tests can act in the middle of its work."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from magic_eraser.models.card import ModelCard, Quality, Speed
+from magic_eraser.models.catalog import CATALOG, Entry
+from magic_eraser.models.inpainter import Hole, InpaintOptions, Pixels
+from magic_eraser.models.watch import Watch
+
+
+class SlowInpainter:
+    """Paints the hole grey after `seconds`, checking its watch every 10 ms."""
+
+    card = ModelCard(
+        id="slow",
+        title="Takes its time",
+        licence="Apache-2.0",
+        source="tests",
+        speed=Speed.SLOW,
+        quality=Quality.BASIC,
+    )
+
+    def __init__(self, seconds: float = 0.5) -> None:
+        self.seconds = seconds
+        self.begun = threading.Semaphore(0)
+        self.running = 0
+        self.most_running = 0
+        self.stopped_by: list[str] = []
+        self._lock = threading.Lock()
+
+    def inpaint(self, image: Pixels, hole: Hole, options: InpaintOptions, watch: Watch) -> Pixels:
+        with self._lock:
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
+        self.begun.release()
+        try:
+            until = time.monotonic() + self.seconds
+            while time.monotonic() < until:
+                watch.check()
+                time.sleep(0.01)
+            filled = image.copy()
+            filled[hole] = 128
+            return filled
+        except Exception as error:
+            self.stopped_by.append(type(error).__name__)
+            raise
+        finally:
+            with self._lock:
+                self.running -= 1
+
+    def close(self) -> None:
+        return None
+
+
+def catalog_with(model: SlowInpainter) -> dict[str, Entry]:
+    return {**CATALOG, "slow": Entry(model.card, lambda: model)}

@@ -1,0 +1,242 @@
+"""The one path: steps in order, reserve before work, settle or release exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from slow_model import SlowInpainter, catalog_with
+
+from magic_eraser.accounts.principal import LOCAL_OWNER
+from magic_eraser.billing.quota import Reservation
+from magic_eraser.errors import (
+    Cancelled,
+    ContentBlocked,
+    DeadlineExceeded,
+    EmptyMask,
+    QuotaExhausted,
+    UnknownModel,
+)
+from magic_eraser.hosting.pool import LocalPool, ModelState
+from magic_eraser.hosting.workers import Workers
+from magic_eraser.imaging.photo import Photo
+from magic_eraser.models.watch import Watch
+from magic_eraser.service.admission import SlotAdmission
+from magic_eraser.service.erase import EraseService
+from magic_eraser.service.request import EraseOptions, EraseRequest
+
+
+class Diary:
+    """Stands for every port, and writes down what it is asked."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.kept = None
+
+    async def reserve(self, principal, units):
+        self.lines.append(f"reserve {units}")
+        return Reservation("r1", units)
+
+    async def settle(self, reservation, units):
+        self.lines.append(f"settle {reservation.id} {units}")
+
+    async def release(self, reservation):
+        self.lines.append(f"release {reservation.id}")
+
+    async def check(self, photo, watch):
+        self.lines.append("filter")
+
+    async def get(self, tenant_id, request, model):
+        self.lines.append(f"cache get {tenant_id} {model}")
+        return self.kept
+
+    async def put(self, tenant_id, request, result):
+        self.lines.append("cache put")
+        self.kept = result
+
+
+@pytest.fixture
+def slow():
+    return SlowInpainter(seconds=0.2)
+
+
+@pytest.fixture
+def diary():
+    return Diary()
+
+
+@pytest.fixture
+def build(slow, diary):
+    workers = Workers(threads=2)
+    pool = LocalPool(workers, catalog_with(slow))
+
+    def service(**ports) -> EraseService:
+        return EraseService(pool, workers, **({"quota": diary, "content_filter": diary, "cache": diary} | ports))
+
+    yield service
+    workers.close()
+
+
+def request(image, mask, model="slow", **options) -> EraseRequest:
+    return EraseRequest(image, mask, EraseOptions(model=model, **options))
+
+
+def run(work):
+    return asyncio.run(work)
+
+
+def test_the_steps_come_in_their_order(build, diary, coffee_png, dot_png):
+    result = run(build().erase(LOCAL_OWNER, request(coffee_png, dot_png, "telea")))
+
+    assert diary.lines == ["reserve 1", "filter", "cache get local telea", "cache put", "settle r1 1"]
+    assert list(result.seconds) == ["queue", "decode", "filter", "inpaint", "encode"]
+    assert result.cache == "miss"
+    assert result.model == "telea"
+
+
+def test_a_kept_result_is_answered_and_costs_nothing(build, diary, coffee_png, dot_png):
+    service = build()
+    first = run(service.erase(LOCAL_OWNER, request(coffee_png, dot_png, "telea")))
+    diary.kept = type(first)(**{name: getattr(first, name) for name in first.__slots__} | {"cache": "hit"})
+    diary.lines.clear()
+
+    second = run(service.erase(LOCAL_OWNER, request(coffee_png, dot_png, "telea")))
+
+    assert second.cache == "hit"
+    assert diary.lines[-1] == "settle r1 0"
+    assert "cache put" not in diary.lines
+
+
+def test_a_failure_charges_nothing(build, diary, coffee_png, dot):
+    with pytest.raises(EmptyMask):
+        run(build().erase(LOCAL_OWNER, request(coffee_png, np.zeros_like(dot))))
+
+    assert diary.lines == ["reserve 1", "release r1"]
+
+
+def test_a_wrong_model_is_refused_before_anything_is_reserved(build, diary, coffee_png, dot_png):
+    with pytest.raises(UnknownModel, match="lama-9000"):
+        run(build().erase(LOCAL_OWNER, request(coffee_png, dot_png, "lama-9000")))
+
+    assert diary.lines == []
+
+
+def test_an_exhausted_quota_ends_it_before_the_picture_is_decoded(build, coffee_png, dot_png):
+    class Empty(Diary):
+        async def reserve(self, principal, units):
+            raise QuotaExhausted(retry_after=100)
+
+    with pytest.raises(QuotaExhausted):
+        run(build(quota=Empty()).erase(LOCAL_OWNER, request(b"not even a picture", dot_png)))
+
+
+def test_a_blocked_picture_is_not_worked_on(build, slow, diary, coffee_png, dot_png):
+    class Strict:
+        async def check(self, photo, watch):
+            raise ContentBlocked
+
+    with pytest.raises(ContentBlocked):
+        run(build(content_filter=Strict()).erase(LOCAL_OWNER, request(coffee_png, dot_png)))
+
+    assert slow.most_running == 0
+    assert diary.lines == ["reserve 1", "release r1"]
+
+
+def test_past_the_deadline_the_work_stops_and_nothing_is_charged(build, slow, diary, coffee_png, dot_png):
+    slow.seconds = 10
+
+    with pytest.raises(DeadlineExceeded):
+        run(build().erase(LOCAL_OWNER, request(coffee_png, dot_png), Watch(seconds=0.3)))
+
+    assert slow.stopped_by == ["DeadlineExceeded"]
+    assert diary.lines[-1] == "release r1"
+
+
+def test_the_services_own_deadline_holds_where_the_request_has_none(build, slow, coffee_png, dot_png):
+    slow.seconds = 10
+
+    with pytest.raises(DeadlineExceeded):
+        run(build(deadline_seconds=0.2).erase(LOCAL_OWNER, request(coffee_png, dot_png)))
+
+
+def test_a_cancelled_task_stops_its_thread_before_the_slot_is_free(build, slow, diary, coffee_png, dot_png):
+    slow.seconds = 10
+    door = SlotAdmission(slots=1, depth=0)
+
+    async def story() -> None:
+        task = asyncio.create_task(
+            build(admission=door).erase(LOCAL_OWNER, request(coffee_png, dot_png))
+        )
+        await asyncio.to_thread(slow.begun.acquire)
+        assert door.running == 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert slow.running == 0
+        assert door.running == 0
+
+    run(story())
+    assert slow.stopped_by == ["Cancelled"]
+    assert diary.lines[-1] == "release r1"
+
+
+def test_a_cancelled_watch_stops_it_too(build, slow, coffee_png, dot_png):
+    watch = Watch()
+    watch.cancel()
+
+    with pytest.raises(Cancelled):
+        run(build().erase(LOCAL_OWNER, request(coffee_png, dot_png), watch))
+
+
+def test_pixels_in_and_pixels_out_without_a_codec(build, coffee, dot):
+    photo = Photo.from_array(coffee)
+    wanted = EraseRequest(photo, dot, EraseOptions(model="telea"), output=None)
+
+    result = run(build().erase(LOCAL_OWNER, wanted))
+
+    assert result.encoded is None
+    assert (result.photo.to_array()[~dot] == coffee[~dot]).all()
+    assert (result.photo.to_array()[dot] != coffee[dot]).any()
+
+
+def test_every_stage_is_observed_even_of_a_failure(build, coffee_png, dot_png):
+    seen = []
+    service = build(observe=lambda stage, model, seconds: seen.append((stage, model)))
+
+    run(service.erase(LOCAL_OWNER, request(coffee_png, dot_png, "telea")))
+    with pytest.raises(EmptyMask):
+        run(service.erase(LOCAL_OWNER, request(coffee_png, np.zeros((400, 600), bool), "telea")))
+
+    assert ("inpaint", "telea") in seen
+    assert seen[-2:] == [("queue", "none"), ("decode", "none")]
+
+
+def test_a_model_is_made_ready_once_however_many_ask(coffee_png, dot_png):
+    loads = []
+    slow = SlowInpainter(0.05)
+    catalog = catalog_with(slow)
+    workers = Workers(threads=4)
+    pool = LocalPool(workers, catalog, on_load=lambda model, seconds: loads.append(model))
+    service = EraseService(pool, workers)
+    assert pool.state("slow") is ModelState.ABSENT
+
+    async def many() -> None:
+        await asyncio.gather(*(service.erase(LOCAL_OWNER, request(coffee_png, dot_png)) for _ in range(4)))
+
+    run(many())
+    workers.close()
+
+    assert loads == ["slow"]
+    assert pool.state("slow") is ModelState.READY
+
+
+def test_auto_says_what_ran(build, coffee_png, dot_png, coffee, encode):
+    scratch = np.zeros((400, 600), np.uint8)
+    scratch[100:103, 50:400] = 255
+
+    thin = run(build(cache=None).erase(LOCAL_OWNER, request(coffee_png, encode(scratch), "auto")))
+    thick = run(build(cache=None).erase(LOCAL_OWNER, request(coffee_png, dot_png, "auto")))
+
+    assert (thin.model, thick.model) == ("telea", "patch")
