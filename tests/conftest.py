@@ -26,7 +26,17 @@ def coffee() -> NDArray[np.uint8]:
 def spoon(coffee: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """The spoon in the photograph, generously painted over: bool (400, 600)."""
     mask = np.zeros(coffee.shape[:2], np.uint8)
-    handle = [(396, 64), (428, 64), (428, 90), (416, 125), (403, 190), (394, 250), (372, 250), (384, 205), (407, 120)]
+    handle = [
+        (396, 64),
+        (428, 64),
+        (428, 90),
+        (416, 125),
+        (403, 190),
+        (394, 250),
+        (372, 250),
+        (384, 205),
+        (407, 120),
+    ]
     cv2.fillPoly(mask, [np.array(handle)], 255)
     cv2.ellipse(mask, (366, 284), (46, 50), 0, 0, 360, 255, -1)
     return mask > 0

@@ -44,7 +44,12 @@ def test_a_callers_request_id_is_kept_and_a_strange_one_is_not(erase, coffee_png
 
 @pytest.mark.parametrize(
     ("format", "media", "pillow"),
-    [("png", "image/png", "PNG"), ("jpeg", "image/jpeg", "JPEG"), ("webp", "image/webp", "WEBP"), ("same", "image/png", "PNG")],
+    [
+        ("png", "image/png", "PNG"),
+        ("jpeg", "image/jpeg", "JPEG"),
+        ("webp", "image/webp", "WEBP"),
+        ("same", "image/png", "PNG"),
+    ],
 )
 def test_the_format_can_be_chosen(erase, coffee_png, dot_png, format, media, pillow):
     response = erase(coffee_png, dot_png, format=format, model="telea")

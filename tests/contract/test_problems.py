@@ -60,11 +60,34 @@ def test_codes_are_unique_and_complete():
     codes = [kind.code for kind in ALL]
     assert len(codes) == len(set(codes))
     assert set(codes) >= set(
-        """invalid_image invalid_mask mask_size_mismatch empty_mask not_authenticated invalid_token token_expired
-        payment_required plan_forbids_model plan_forbids_feature content_blocked unknown_model not_found
-        idempotency_in_flight body_too_large image_too_large unsupported_format validation_failed
-        idempotency_mismatch rate_limited quota_exhausted queue_full draining model_unavailable
-        deadline_exceeded internal""".split()
+        [
+            "invalid_image",
+            "invalid_mask",
+            "mask_size_mismatch",
+            "empty_mask",
+            "not_authenticated",
+            "invalid_token",
+            "token_expired",
+            "payment_required",
+            "plan_forbids_model",
+            "plan_forbids_feature",
+            "content_blocked",
+            "unknown_model",
+            "not_found",
+            "idempotency_in_flight",
+            "body_too_large",
+            "image_too_large",
+            "unsupported_format",
+            "validation_failed",
+            "idempotency_mismatch",
+            "rate_limited",
+            "quota_exhausted",
+            "queue_full",
+            "draining",
+            "model_unavailable",
+            "deadline_exceeded",
+            "internal",
+        ]
     )
 
 
@@ -103,10 +126,17 @@ def bomb() -> bytes:
     import zlib
 
     def chunk(kind: bytes, payload: bytes) -> bytes:
-        return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
+        return (
+            struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
+        )
 
     header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0"))
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize(
@@ -153,7 +183,9 @@ def test_an_animation_gives_its_first_frame_and_says_so(erase, coffee, dot_png):
 
 
 def test_a_mask_of_another_size_is_refused_with_both_sizes(erase, coffee_png, encode):
-    body = assert_problem(erase(coffee_png, encode(np.full((300, 200), 255, np.uint8))), 400, "mask_size_mismatch")
+    body = assert_problem(
+        erase(coffee_png, encode(np.full((300, 200), 255, np.uint8))), 400, "mask_size_mismatch"
+    )
     for number in ("600", "400", "200", "300"):
         assert number in body["detail"]
 
@@ -249,7 +281,9 @@ def test_an_image_twice_or_in_two_ways_is_refused(client, coffee_png, dot_png):
 
 def test_a_missing_part_is_named(erase, coffee_png, dot_png):
     assert assert_problem(erase(None, dot_png), 422, "validation_failed")["errors"][0]["pointer"] == "/image"
-    assert assert_problem(erase(coffee_png, None), 422, "validation_failed")["errors"][0]["pointer"] == "/mask"
+    assert (
+        assert_problem(erase(coffee_png, None), 422, "validation_failed")["errors"][0]["pointer"] == "/mask"
+    )
 
 
 # --- limits and load ----------------------------------------------------------------------------------
@@ -378,7 +412,10 @@ def test_no_such_address_and_no_such_method(client):
 def test_unknown_addresses_share_one_metric_label(client):
     for path in ("/a", "/b", "/wp-login.php"):
         client.get(path)
-    assert 'iopaint_requests_total{endpoint="unmatched",method="GET",status="404"} 3.0' in client.get("/metrics").text
+    assert (
+        'iopaint_requests_total{endpoint="unmatched",method="GET",status="404"} 3.0'
+        in client.get("/metrics").text
+    )
 
 
 def test_nothing_is_left_behind_after_all_that(client, erase, dot_png, settings):
@@ -390,7 +427,11 @@ def test_nothing_is_left_behind_after_all_that(client, erase, dot_png, settings)
 
 
 def test_a_problem_is_valid_json_for_any_detail(client):
-    for name in (r"\ud800", r"\u0000<script>", r"\ud83d\ude00"):  # a lone surrogate cannot be written as UTF-8
+    for name in (
+        r"\ud800",
+        r"\u0000<script>",
+        r"\ud83d\ude00",
+    ):  # a lone surrogate cannot be written as UTF-8
         body = f'{{"image": "YQ==", "mask": "YQ==", "model": "{name}"}}'.encode()
         response = client.post("/v1/erase", content=body, headers={"Content-Type": "application/json"})
         json.loads(response.content)

@@ -124,7 +124,8 @@ def test_a_person_paints_erases_compares_and_downloads(open_page, coffee_file, c
     page.shot(f"{locale}-3-erased")
 
     path = page.download("download", tmp_path)
-    result = np.asarray(Image.open(path).convert("RGB"))
+    with Image.open(path) as picture:
+        result = np.asarray(picture.convert("RGB"))
     assert path.name.endswith("-erased.png")
     changed = (result != coffee).any(axis=2)
     rows, columns = np.nonzero(changed)
@@ -167,7 +168,8 @@ def test_a_mask_can_be_uploaded_and_the_format_is_kept(open_page, coffee_jpg, tm
     path = page.download("upload_download", tmp_path)
 
     assert path.name == "coffee-erased.jpg"
-    assert Image.open(path).format == "JPEG"
+    with Image.open(path) as picture:
+        assert picture.format == "JPEG"
 
 
 @pytest.mark.parametrize("locale", WORDS)

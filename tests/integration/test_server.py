@@ -88,7 +88,17 @@ def test_curl_as_the_readme_has_it(start, tmp_path, coffee_jpeg, spoon_png):
     (tmp_path / "mask.png").write_bytes(spoon_png)
 
     subprocess.run(
-        ["curl", "-sf", "-F", "image=@photo.jpg", "-F", "mask=@mask.png", "-o", "clean.jpg", f"{server.url}/v1/erase"],
+        [
+            "curl",
+            "-sf",
+            "-F",
+            "image=@photo.jpg",
+            "-F",
+            "mask=@mask.png",
+            "-o",
+            "clean.jpg",
+            f"{server.url}/v1/erase",
+        ],
         cwd=tmp_path,
         check=True,
     )
@@ -117,7 +127,11 @@ interface: {
 
 def test_the_guides_typescript_call_works_in_node(start, tmp_path, coffee_png, dot_png):
     server = start()
-    for name, content in (("photo.png", coffee_png), ("mask.png", dot_png), ("client.cjs", GUIDES_CLIENT.encode())):
+    for name, content in (
+        ("photo.png", coffee_png),
+        ("mask.png", dot_png),
+        ("client.cjs", GUIDES_CLIENT.encode()),
+    ):
         (tmp_path / name).write_bytes(content)
 
     done = subprocess.run(
@@ -269,7 +283,7 @@ def test_a_client_that_goes_away_while_sending_is_forgotten(start):
     with socket.create_connection(("127.0.0.1", server.port)) as half:
         half.sendall(
             b"POST /v1/erase HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
-            b"Content-Length: 1000000\r\n\r\n--b\r\nContent-Disposition: form-data; name=\"image\"; filename=\"x\"\r\n\r\nabc"
+            b'Content-Length: 1000000\r\n\r\n--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\nabc'
         )
         time.sleep(0.2)
 

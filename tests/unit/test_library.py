@@ -30,7 +30,9 @@ def telea():
 
 
 @pytest.mark.parametrize(
-    "shape", [(400, 600, 3), (400, 600, 4), (400, 600), (400, 600, 1)], ids=["rgb", "rgba", "grey", "one channel"]
+    "shape",
+    [(400, 600, 3), (400, 600, 4), (400, 600), (400, 600, 1)],
+    ids=["rgb", "rgba", "grey", "one channel"],
 )
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_an_array_gives_an_array_of_its_shape_and_dtype(telea, coffee, dot, shape, dtype):

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from magic_eraser import __version__
-from magic_eraser.api import docs, health, problems
+from magic_eraser.api import docs, health, openapi, problems
 from magic_eraser.api.compat import iopaint, predict
 from magic_eraser.api.middleware import BodyCap, RequestContext
 from magic_eraser.api.rooms import Rooms
@@ -79,6 +79,7 @@ def create_app(
     problems.install(app)
     for module in (erase, images, models, health, predict, iopaint):
         app.include_router(module.router)
+    openapi.install(app)
     docs.install(app)
     page.install(app)
     if settings.server.simple_ui and find_spec("gradio") is not None:

@@ -85,7 +85,9 @@ def test_the_version():
     assert run("--version").stdout.strip() == f"magic-eraser {__version__}"
 
 
-@pytest.mark.parametrize("arguments", [("nonsense",), ("erase",), ("erase", "no.jpg", "no.png", "-o", "x.png")])
+@pytest.mark.parametrize(
+    "arguments", [("nonsense",), ("erase",), ("erase", "no.jpg", "no.png", "-o", "x.png")]
+)
 def test_wrong_usage_exits_2_without_a_traceback(arguments):
     done = run(*arguments)
     assert done.returncode == 2
@@ -137,7 +139,9 @@ def test_the_input_is_not_written_over_by_accident(photo, target, coffee_jpeg):
 
 
 def test_with_overwrite_it_is(photo, coffee_jpeg):
-    done = run("erase", "photo.jpg", "mask.png", "-o", "photo.jpg", "--overwrite", "--model", "telea", cwd=photo)
+    done = run(
+        "erase", "photo.jpg", "mask.png", "-o", "photo.jpg", "--overwrite", "--model", "telea", cwd=photo
+    )
     assert done.returncode == 0, done.stderr
     assert (photo / "photo.jpg").read_bytes() != coffee_jpeg
 
@@ -211,7 +215,19 @@ def test_failures_are_listed_and_do_not_stop_the_rest(folders):
 
 def test_a_folder_as_json(folders):
     (folders / "photos" / "a.png").write_bytes(b"broken")
-    done = run("erase", "photos", "masks", "-o", "clean", "--model", "telea", "--json", "--format", "webp", cwd=folders)
+    done = run(
+        "erase",
+        "photos",
+        "masks",
+        "-o",
+        "clean",
+        "--model",
+        "telea",
+        "--json",
+        "--format",
+        "webp",
+        cwd=folders,
+    )
     reports = json.loads(done.stdout)
     assert [report["success"] for report in reports] == [False, True, True]
     assert reports[1]["output"] == "clean/b.webp"

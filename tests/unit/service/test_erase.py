@@ -73,7 +73,9 @@ def build(slow, diary):
     pool = LocalPool(workers, catalog_with(slow))
 
     def service(**ports) -> EraseService:
-        return EraseService(pool, workers, **({"quota": diary, "content_filter": diary, "cache": diary} | ports))
+        return EraseService(
+            pool, workers, **({"quota": diary, "content_filter": diary, "cache": diary} | ports)
+        )
 
     yield service
     workers.close()
@@ -166,9 +168,7 @@ def test_a_cancelled_task_stops_its_thread_before_the_slot_is_free(build, slow, 
     door = SlotAdmission(slots=1, depth=0)
 
     async def story() -> None:
-        task = asyncio.create_task(
-            build(admission=door).erase(LOCAL_OWNER, request(coffee_png, dot_png))
-        )
+        task = asyncio.create_task(build(admission=door).erase(LOCAL_OWNER, request(coffee_png, dot_png)))
         await asyncio.to_thread(slow.begun.acquire)
         assert door.running == 1
         task.cancel()

@@ -99,12 +99,22 @@ class SwitchBody(BaseModel):
     name: str
 
 
+def _fails(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI entries for failures, in IOPaint's envelope."""
+    example = {"error": "InvalidImage", "detail": "...", "body": "", "errors": "400: ..."}
+    content = {"application/json": {"example": example}}
+    return {status: {"description": "Failed", "content": content} for status in statuses}
+
+
 @router.post(
     "/inpaint",
     dependencies=[WhileOpen],
     summary="Erase (IOPaint)",
     response_class=Response,
-    responses={200: {"description": "The picture", "content": {"image/*": {}}}},
+    responses={
+        200: {"description": "The picture", "content": {"image/*": {}}},
+        **_fails(400, 404, 413, 415, 422, 503, 504),
+    },
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -138,6 +148,7 @@ async def show_model(request: Request, rooms: TheRooms) -> dict[str, Any]:
 @router.post(
     "/model",
     summary="Choose the model of this API's later requests (IOPaint)",
+    responses=_fails(404, 413, 422),
     openapi_extra={
         "requestBody": {
             "required": True,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import time
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from skimage import data
 
 from magic_eraser.errors import ImageTooLarge, UnsupportedFormat
 from magic_eraser.imaging.codec import FORMATS, decode, encode
@@ -199,6 +201,16 @@ def test_a_drawing_is_packed_by_matching_and_a_photograph_by_runs():
 def test_png_headers_say_what_is_inside(astronaut, deep):
     assert header(encode(Photo.from_array(astronaut), format="png").data)[2:] == (8, 2)
     assert header(encode(Photo.from_array(deep), format="png").data)[2:] == (16, 2)
+
+
+def test_12_megapixels_are_written_as_png_in_about_a_second():
+    photograph = np.tile(data.coffee(), (8, 7, 1))[:3000, :4000]
+    noise = np.random.default_rng(0).integers(0, 6, photograph.shape, np.uint8)
+    photo = Photo.from_array(np.minimum(photograph, 250) + noise)
+    start = time.process_time()
+    encode(photo, format="png")
+    # 0.7 s measured; Pillow's default takes 5 s.
+    assert time.process_time() - start < 3
 
 
 # --- a CMYK profile of our own, since none is free to copy -----------------------------------------------------
