@@ -1,6 +1,6 @@
 """Write the parts of docs/ that the code knows best; with --check, fail where they are stale.
 
-    python scripts/generate_docs.py [--check]
+python scripts/generate_docs.py [--check]
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def settings() -> str:
     for name, field in fields():
         rows.append(f"| `{name}` | {_default(name, field)} | {field.description} |")
     return (
-        "# Settings\n\n" + NOTE + "Environment variables; an `ERASER_*` variable that is not in this list stops the start and names the\n"
+        "# Settings\n\n"
+        + NOTE
+        + "Environment variables; an `ERASER_*` variable that is not in this list stops the start and names the\n"
         "nearest right one. Sizes are bytes, times are seconds.\n\n" + "\n".join(rows) + "\n"
     )
 
@@ -56,7 +58,9 @@ def errors() -> str:
     rows = ["| status | code | what happened | the way out |", "|---|---|---|---|"]
     rows += [f"| {kind.status} | `{kind.code}` | {kind.title} | {kind.hint} |" for kind in error_types()]
     return (
-        "# Errors\n\n" + NOTE + "Every failure is `application/problem+json` (RFC 9457) with these members: `type`, `title`, `status`,\n"
+        "# Errors\n\n"
+        + NOTE
+        + "Every failure is `application/problem+json` (RFC 9457) with these members: `type`, `title`, `status`,\n"
         "`detail`, `hint`, `instance`, `code`, `request_id`, and where they apply `retry_after` (seconds, the same as the\n"
         "`Retry-After` header) and `errors` (`[{pointer, message}]`). `code` is stable; sentences may change and come in\n"
         "English or Chinese by `Accept-Language`.\n\n" + "\n".join(rows) + "\n"
@@ -74,7 +78,9 @@ def metrics() -> str:
         full = f"{name}_total" if kind == "counter" else name
         rows.append(f"| `{full}` | {kind} | {', '.join(labels) or 'none'} | {text} |")
     return (
-        "# Metrics\n\n" + NOTE + "`GET /metrics`, Prometheus text format; beside these the usual `process_*` and `python_info`. No user, key or\n"
+        "# Metrics\n\n"
+        + NOTE
+        + "`GET /metrics`, Prometheus text format; beside these the usual `process_*` and `python_info`. No user, key or\n"
         "free text is ever in a label.\n\n" + "\n".join(rows) + "\n"
     )
 
@@ -88,8 +94,11 @@ def models() -> str:
             f"| `{card.id}` | {card.title} | {card.speed} | {card.quality} | {card.licence} | {card.source} |"
         )
     return (
-        "# Models\n\n" + NOTE + "`auto`, the default, takes `telea` for thin holes (scratches, dust, thin text) and `patch` for everything else.\n\n"
-        + "\n".join(rows) + "\n"
+        "# Models\n\n"
+        + NOTE
+        + "`auto`, the default, takes `telea` for thin holes (scratches, dust, thin text) and `patch` for everything else.\n\n"
+        + "\n".join(rows)
+        + "\n"
     )
 
 

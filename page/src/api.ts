@@ -53,7 +53,7 @@ export function createApi(base: string, language: () => string): Api {
     try {
       response = await fetch(address(path), { ...init, headers: { "Accept-Language": language() } });
     } catch (thrown) {
-      throw fromThrown(thrown);
+      throw fromThrown(thrown, "network");
     }
     if (response.ok) return response;
     throw parseProblem(response.status, await response.text().catch(() => ""), response.headers.get("Retry-After"));
@@ -138,7 +138,7 @@ async function withDeadline<T>(signal: AbortSignal, work: (either: AbortSignal) 
     if (signal.aborted) throw new Problem("cancelled");
     return await work(either.signal);
   } catch (thrown) {
-    throw fromThrown(thrown);
+    throw fromThrown(thrown, "network");
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", cancel);

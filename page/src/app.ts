@@ -114,7 +114,7 @@ export class App {
     this.notices.whisper(this.words.say("firstHint"));
     this.ready = this.settle(session);
     this.ready.catch((thrown: unknown) => {
-      if (this.session === session) this.uploadFailed(fromThrown(thrown));
+      if (this.session === session) this.uploadFailed(fromThrown(thrown, "page"));
     });
   }
 
@@ -206,7 +206,7 @@ export class App {
       const { version, erased } = await session.erase(await encodePng(mask), this.settings.options, running.signal);
       await this.reveal(session, version, erased, seconds());
     } catch (thrown) {
-      if (this.session === session) notices.problem(fromThrown(thrown));
+      if (this.session === session) notices.problem(fromThrown(thrown, "page"));
     } finally {
       this.running = null;
       this.endBusy();
@@ -269,7 +269,12 @@ export class App {
     const { history, original } = session;
     const turn = (this.turn += 1);
     this.render();
-    const picture = await this.shelf.get(history.version);
+    let picture: Picture;
+    try {
+      picture = await this.shelf.get(history.version);
+    } catch (thrown) {
+      return this.notices.problem(fromThrown(thrown, "page"));
+    }
     if (turn !== this.turn || this.session !== session) return;
     if (history.version === original) this.compare(false);
     this.stage.show(picture, history.strokes);

@@ -48,7 +48,7 @@ export class Arrivals {
       else session.close();
     } catch (thrown) {
       session.close();
-      if (turn === this.turn) notices.problem(fromThrown(thrown));
+      if (turn === this.turn) notices.problem(fromThrown(thrown, "page"));
     } finally {
       if (turn === this.turn) this.sayOpening("");
     }

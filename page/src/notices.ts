@@ -25,6 +25,7 @@ export class Notices {
 
   problem(problem: Problem): void {
     if (problem.kind === "cancelled") return this.whisper(this.words.say("cancelled"));
+    if (problem.kind === "page") console.error(problem.cause);
     const [sentence, hint] = this.sentences(problem);
     this.error(sentence, hint);
   }
@@ -64,6 +65,7 @@ export class Notices {
     const { words } = this;
     if (kind === "network") return [words.say("errNetwork"), words.say("errNetworkHint")];
     if (kind === "timeout") return [words.say("errTimeout"), words.say("errTimeoutHint")];
+    if (kind === "page") return [words.say("errPage"), words.say("errPageHint")];
     if (code === "no_preview") return [words.say("errNoPreview"), ""];
     if (code === "queue_full") {
       const when = retryAfter === null ? words.say("errBusyHintSoon") : words.say("errBusyHint", { n: retryAfter });

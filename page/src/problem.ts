@@ -1,6 +1,7 @@
 /** What went wrong, as something that can be said to a person. */
 
-export type Kind = "server" | "network" | "timeout" | "cancelled";
+/** `page`: the page itself failed; that is a mistake of ours, not of the person or the server. */
+export type Kind = "server" | "network" | "timeout" | "cancelled" | "page";
 
 export class Problem extends Error {
   override readonly name = "Problem";
@@ -35,12 +36,19 @@ export function parseProblem(status: number, body: string, retryAfterHeader: str
   );
 }
 
-/** Whatever `fetch` or XMLHttpRequest threw. */
-export function fromThrown(thrown: unknown): Problem {
+/** The server no longer knows a picture that it was given: its time was over. */
+export function isForgotten(thrown: unknown): boolean {
+  return thrown instanceof Problem && thrown.status === 404 && thrown.code === "not_found";
+}
+
+/** Whatever was thrown; what has no better name becomes `otherwise` (`fetch` throws a TypeError for a lost connection). */
+export function fromThrown(thrown: unknown, otherwise: "network" | "page"): Problem {
   if (thrown instanceof Problem) return thrown;
   if (thrown instanceof DOMException && thrown.name === "AbortError") return new Problem("cancelled");
   if (thrown instanceof DOMException && thrown.name === "TimeoutError") return new Problem("timeout");
-  return new Problem("network");
+  const problem = new Problem(otherwise);
+  problem.cause = thrown;
+  return problem;
 }
 
 function parseObject(body: string): Record<string, unknown> {

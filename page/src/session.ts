@@ -2,7 +2,7 @@
 
 import type { Api, EraseOptions, Erased, ImageInfo } from "./api";
 import { History } from "./history";
-import { Problem } from "./problem";
+import { isForgotten, Problem } from "./problem";
 
 /** The original or a result: the exact bytes, and the server's name for them while it remembers. */
 export class Version {
@@ -81,8 +81,7 @@ export class Session {
     try {
       return await this.api.erase(await this.idOf(from, signal), mask, options, signal);
     } catch (thrown) {
-      const expired = thrown instanceof Problem && thrown.status === 404 && thrown.code === "not_found";
-      if (!expired || !known) throw thrown;
+      if (!isForgotten(thrown) || !known) throw thrown;
       from.forgotten();
       return this.api.erase(await this.idOf(from, signal), mask, options, signal);
     }

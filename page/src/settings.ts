@@ -52,6 +52,10 @@ export class Settings {
   private async loadModels(): Promise<void> {
     try {
       this.models = await this.api.models();
+      const { model } = this.prefs;
+      // A remembered model that is no longer there, or no longer allowed, must not be sent any more.
+      const isThere = model === "auto" || this.models.some(({ id, allowed }) => id === model && allowed);
+      if (!isThere) this.change({ model: "auto" });
     } catch {
       this.models = null;
     }
@@ -74,7 +78,7 @@ export class Settings {
     const { words, models } = this;
     const list = box("models");
     const held = list.contains(document.activeElement);
-    const chosen = models?.some((model) => model.id === this.prefs.model && model.allowed) ? this.prefs.model : "auto";
+    const chosen = models === null ? "auto" : this.prefs.model;
     list.replaceChildren(this.choice("auto", words.say("auto"), words.say("autoText"), true, chosen === "auto"));
     for (const model of models ?? []) {
       const about = model.allowed ? this.about(model) : model.whyNot || words.say("notReady");

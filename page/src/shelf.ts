@@ -2,7 +2,7 @@
 
 import type { Api } from "./api";
 import { decode, release, type Picture } from "./picture";
-import { Problem } from "./problem";
+import { isForgotten, Problem } from "./problem";
 import type { Version } from "./session";
 
 /** The original, the one on the screen, and two to undo to without a wait. */
@@ -30,9 +30,9 @@ export class Shelf {
 
   /** The server's rendition, for files that the browser cannot show or shows the wrong way round. */
   async preview(version: Version): Promise<Picture> {
-    if (version.imageId === null) throw new Problem("server", "no_preview");
-    const picture = await decode(await this.api.preview(version.imageId)).catch((thrown: unknown) => {
-      throw thrown instanceof Problem ? thrown : new Problem("server", "no_preview");
+    const rendition = await this.rendition(version);
+    const picture = await decode(rendition).catch(() => {
+      throw new Problem("server", "no_preview");
     });
     this.touch(version, picture);
     return picture;
@@ -51,6 +51,17 @@ export class Shelf {
   clear(): void {
     for (const picture of this.pictures.values()) release(picture);
     this.pictures.clear();
+  }
+
+  private async rendition(version: Version): Promise<Blob> {
+    const upload = () => version.upload(this.api, () => undefined, new AbortController().signal);
+    try {
+      return await this.api.preview(version.imageId ?? (await upload()).id);
+    } catch (thrown) {
+      if (!isForgotten(thrown)) throw thrown;
+      version.forgotten();
+      return this.api.preview((await upload()).id);
+    }
   }
 
   private touch(version: Version, picture: Picture): void {

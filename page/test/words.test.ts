@@ -48,9 +48,10 @@ describe("problems", () => {
 
   it("calls 504 a timeout, and what fetch throws by its name", () => {
     expect(parseProblem(504, "{}", null).kind).toBe("timeout");
-    expect(fromThrown(new TypeError("Failed to fetch")).kind).toBe("network");
-    expect(fromThrown(new DOMException("", "AbortError")).kind).toBe("cancelled");
-    expect(fromThrown(new DOMException("", "TimeoutError")).kind).toBe("timeout");
+    expect(fromThrown(new TypeError("Failed to fetch"), "network").kind).toBe("network");
+    expect(fromThrown(new DOMException("", "AbortError"), "page").kind).toBe("cancelled");
+    expect(fromThrown(new DOMException("", "TimeoutError"), "page").kind).toBe("timeout");
+    expect(fromThrown(new RangeError("ours"), "page").kind).toBe("page");
   });
 });
 

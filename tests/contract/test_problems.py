@@ -59,36 +59,13 @@ def thrower():
 def test_codes_are_unique_and_complete():
     codes = [kind.code for kind in ALL]
     assert len(codes) == len(set(codes))
-    assert set(codes) >= set(
-        [
-            "invalid_image",
-            "invalid_mask",
-            "mask_size_mismatch",
-            "empty_mask",
-            "not_authenticated",
-            "invalid_token",
-            "token_expired",
-            "payment_required",
-            "plan_forbids_model",
-            "plan_forbids_feature",
-            "content_blocked",
-            "unknown_model",
-            "not_found",
-            "idempotency_in_flight",
-            "body_too_large",
-            "image_too_large",
-            "unsupported_format",
-            "validation_failed",
-            "idempotency_mismatch",
-            "rate_limited",
-            "quota_exhausted",
-            "queue_full",
-            "draining",
-            "model_unavailable",
-            "deadline_exceeded",
-            "internal",
-        ]
-    )
+    assert set(codes) >= {
+        "invalid_image", "invalid_mask", "mask_size_mismatch", "empty_mask", "not_authenticated", "invalid_token",
+        "token_expired", "payment_required", "plan_forbids_model", "plan_forbids_feature", "content_blocked",
+        "unknown_model", "not_found", "idempotency_in_flight", "body_too_large", "image_too_large",
+        "unsupported_format", "validation_failed", "idempotency_mismatch", "rate_limited", "quota_exhausted",
+        "queue_full", "draining", "model_unavailable", "deadline_exceeded", "internal",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.code)
@@ -115,8 +92,8 @@ def test_the_errors_a_client_looks_for_hold_its_words():
 
 def archive() -> bytes:
     content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as zip:
-        zip.writestr("photo.png", b"x")
+    with zipfile.ZipFile(content, "w") as packed:
+        packed.writestr("photo.png", b"x")
     return content.getvalue()
 
 
@@ -206,10 +183,8 @@ def test_one_pixel_cannot_be_erased_from_itself(erase, encode):
 
 @pytest.mark.parametrize("mask", [b"", b"no mask", archive()], ids=["empty", "text", "zip"])
 def test_a_mask_that_is_no_picture_is_an_invalid_mask(erase, coffee_png, mask):
-    response = erase(coffee_png, mask)
-    assert response.status_code in (400, 415)
-    assert response.json()["code"] in ("invalid_mask", "unsupported_format")
-    assert "mask" in response.json()["detail"].lower()
+    body = assert_problem(erase(coffee_png, mask), 400, "invalid_mask")
+    assert "mask" in body["detail"]
 
 
 # --- the fields ---------------------------------------------------------------------------------------

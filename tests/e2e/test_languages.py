@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def test_a_chinese_browser_gets_chinese(open_studio, coffee_file):
-    studio = open_studio(locale="zh-CN", color_scheme="dark")
+    studio = open_studio(locale="zh-CN", color_scheme="dark", quick=False)
     assert studio.page.title() == "Magic Eraser 魔术橡皮擦"
     assert studio.page.evaluate("document.documentElement.lang") == "zh-CN"
     assert "选择照片" in studio.part("choose").inner_text()

@@ -214,3 +214,26 @@ def test_everything_can_be_reached_and_named_by_keyboard_and_screen_reader(studi
     assert unnamed == []
     studio.page.keyboard.press("Tab")
     assert studio.page.evaluate("document.activeElement !== document.body")
+
+
+def test_every_address_is_relative_so_that_the_page_also_lives_below_a_root_path(studio):
+    addresses = studio.page.evaluate("""() => [...document.querySelectorAll("[src], link[href]")]
+      .map((each) => each.getAttribute("src") ?? each.getAttribute("href"))""")
+    assert addresses
+    assert all(address.startswith("./static/") for address in addresses)
+
+
+def test_a_remembered_model_that_is_gone_is_not_asked_for_for_ever(open_studio, coffee_file):
+    studio = open_studio(quick=False)
+    studio.page.evaluate("""localStorage.setItem("magic-eraser", '{"model":"gone"}')""")
+    studio.page.reload()
+    studio.load(coffee_file)
+    studio.stroke((100, 100), (120, 100))
+    studio.part("erase").click()
+    studio.part("error").wait_for()
+    studio.part("settings").click()
+    studio.part("model-patch").wait_for()
+    assert studio.part("model-auto").is_checked()
+    studio.page.keyboard.press("Escape")
+    studio.erase()
+    assert studio.part("download").is_enabled()

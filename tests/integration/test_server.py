@@ -107,21 +107,22 @@ def test_curl_as_the_readme_has_it(start, tmp_path, coffee_jpeg, spoon_png):
 
 
 GUIDES_CLIENT = """
-const [url, image, mask] = [process.argv[2], ...process.argv.slice(3).map(p => require('fs').readFileSync(p).toString('base64'))];
-interface: {
-  (async () => {
-    const response = await fetch(`${url}/api/predict`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({ data: [image, mask] }),
-    });
-    if (!response.ok) throw new Error(`HTTP ${response.status}`);
-    const result = await response.json();
-    if (result.error) throw new Error(result.error);
-    const [head, payload] = result.data[0].split(',');
-    console.log(JSON.stringify({ head, bytes: Buffer.from(payload, 'base64').length, duration: result.duration }));
-  })();
-}
+const { readFileSync } = require('fs');
+const [url, ...paths] = process.argv.slice(2);
+const [image, mask] = paths.map((path) => readFileSync(path).toString('base64'));
+(async () => {
+  const response = await fetch(`${url}/api/predict`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ data: [image, mask] }),
+  });
+  if (!response.ok) throw new Error(`HTTP ${response.status}`);
+  const result = await response.json();
+  if (result.error) throw new Error(result.error);
+  const [head, payload] = result.data[0].split(',');
+  const bytes = Buffer.from(payload, 'base64').length;
+  console.log(JSON.stringify({ head, bytes, duration: result.duration }));
+})();
 """
 
 
@@ -283,7 +284,8 @@ def test_a_client_that_goes_away_while_sending_is_forgotten(start):
     with socket.create_connection(("127.0.0.1", server.port)) as half:
         half.sendall(
             b"POST /v1/erase HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
-            b'Content-Length: 1000000\r\n\r\n--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\nabc'
+            b"Content-Length: 1000000\r\n\r\n--b\r\n"
+            b'Content-Disposition: form-data; name="image"; filename="x"\r\n\r\nabc'
         )
         time.sleep(0.2)
 

@@ -62,7 +62,7 @@ def test_a_misspelt_variable_stops_the_start_with_the_right_name(monkeypatch, wr
 def test_a_variable_like_nothing_points_to_the_list(monkeypatch):
     monkeypatch.setenv("ERASER_ZZZ", "1")
 
-    with pytest.raises(SettingsError, match="docs/settings.md"):
+    with pytest.raises(SettingsError, match=r"docs/settings\.md"):
         Settings.load()
 
 

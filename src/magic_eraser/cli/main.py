@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -10,6 +11,8 @@ import typer
 from magic_eraser import __version__
 from magic_eraser.cli import bench, erase, models, serve
 from magic_eraser.errors import EraserError, SettingsError
+
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # broken pictures are our error to report, once
 
 app = typer.Typer(
     name="magic-eraser",

@@ -10,7 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from magic_eraser.errors import EmptyMask, InvalidImage, InvalidMask, MaskSizeMismatch
+from magic_eraser.errors import (
+    EmptyMask,
+    ImageTooLarge,
+    InvalidImage,
+    InvalidMask,
+    MaskSizeMismatch,
+    UnsupportedFormat,
+)
 from magic_eraser.imaging.codec import MAX_PIXELS, decode
 from magic_eraser.imaging.photo import Box, Hole, Layout, Photo
 
@@ -38,11 +45,11 @@ def decode_mask(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Hole:
     """The hole of an encoded mask, bool (H, W): any format, layout and depth; see `mask_from_photo`.
 
     Raises:
-        InvalidMask: not a picture, or a broken one. UnsupportedFormat, ImageTooLarge: as `decode`.
+        InvalidMask: not a picture, a broken one, one of another format, or too large; the detail says which.
     """
     try:
         photo = decode(data, max_pixels=max_pixels)
-    except InvalidImage as error:
+    except (InvalidImage, UnsupportedFormat, ImageTooLarge) as error:
         raise InvalidMask(
             f"The mask cannot be read: {error.detail}", f"无法读取蒙版：{error.detail_zh}"
         ) from error

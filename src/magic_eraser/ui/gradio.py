@@ -34,7 +34,7 @@ Say = Callable[[str], I18nData]
 
 CSS = """
 .gradio-container { max-width: 1240px !important; width: 100% !important; margin: 0 auto !important; }
-#me_title h1 { margin-bottom: 0; }
+#me_title h1 { margin-bottom: 0; font-size: clamp(20px, 5.5vw, 28px); }
 #me_result:not(:has(img)), #me_upload_result:not(:has(img)) { min-height: 320px; }
 footer { display: none !important; }
 """
@@ -130,7 +130,7 @@ def _paint_tab(handlers: Handlers, say: Say, model: gr.Dropdown) -> None:
     with gr.Row():
         with gr.Column():
             editor = gr.ImageEditor(
-                label=say("editor"),
+                label=say("image"),
                 placeholder=say("placeholder"),
                 sources=["upload", "clipboard"],
                 brush=gr.Brush(colors=[BRUSH], default_color=BRUSH, color_mode="fixed"),

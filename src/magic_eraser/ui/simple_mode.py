@@ -96,8 +96,7 @@ class Handlers:
         request = EraseRequest(image, mask, EraseOptions(model=model or AUTO))
         result = await self._service.erase(LOCAL_OWNER, request)
         for notice in result.notices:
-            message = notice.message_zh if language == "zh" else notice.message
-            gr.Info(message, title=text("notice_title", language))
+            gr.Info(notice.message_zh if language == "zh" else notice.message)
         assert result.encoded is not None  # asked for by the request's default
         name = _stem(uploaded) + "-erased" + extension_of(result.encoded.format)
         return await asyncio.to_thread(_write, self._folder, name, result.encoded.data)
@@ -122,13 +121,13 @@ def _sentences(language: Language) -> Iterator[None]:
         sentence = InternalError().sentence(language)
     else:
         return
-    fail(sentence, language)
+    fail(sentence)
 
 
 def _file(uploaded: Uploaded, missing: str, language: Language) -> Path:
     """Where the upload lies; `GuardedBlocks` has seen to it that this is where uploads lie."""
     if not uploaded:
-        fail(text(missing, language), language)
+        fail(text(missing, language))
     return Path(uploaded["path"])
 
 
@@ -144,7 +143,7 @@ def _painted(photo: Path, layers: list[Path], language: Language) -> Hole:
     except (OSError, ValueError, Image.DecompressionBombError):
         return np.ones((1, 1), bool)  # the service says what is wrong with the photo
     if max(width, height) > EDITOR_SIDE:
-        fail(text("too_large", language, width=width, height=height, limit=EDITOR_SIDE), language)
+        fail(text("too_large", language, width=width, height=height, limit=EDITOR_SIDE))
     hole = np.zeros((height, width), bool)
     for layer in layers:
         hole |= _alpha(layer, (width, height))

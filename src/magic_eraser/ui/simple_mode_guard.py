@@ -99,11 +99,11 @@ class GuardedBlocks(gr.Blocks):  # type: ignore[misc]  # Gradio comes without ty
         language = self._language(accept)
         path = uploaded.get("path") if isinstance(uploaded, dict) else None
         if not isinstance(path, str) or not path:
-            fail(text("not_a_file", language), language)
+            fail(text("not_a_file", language))
         if path.startswith(("http://", "https://")):
-            fail(text("no_links", language), language)
+            fail(text("no_links", language))
         if not Path(path).resolve().is_relative_to(self._folder) or not Path(path).is_file():
-            fail(text("file_gone", language), language)
+            fail(text("file_gone", language))
 
 
 def _files(component: Any, value: Any) -> Iterator[Any]:
@@ -124,6 +124,6 @@ def _files(component: Any, value: Any) -> Iterator[Any]:
         yield value
 
 
-def fail(sentence: str, language: Language) -> NoReturn:
+def fail(sentence: str) -> NoReturn:
     """Raise what Gradio shows to a visitor and sends to a client."""
-    raise gr.Error(sentence, duration=10, title=text("error_title", language), print_exception=False)
+    raise gr.Error(sentence, duration=10, print_exception=False)

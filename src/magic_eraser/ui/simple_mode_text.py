@@ -18,7 +18,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "tab_paint": ("Paint", "涂抹"),
     "tab_upload": ("Upload a mask", "上传蒙版"),
-    "editor": ("Photo and what to erase", "图片与要擦除的部分"),
     "image": ("Photo", "图片"),
     "mask": ("Mask: white is erased, black is kept", "蒙版：白色擦除，黑色保留"),
     "model": ("Model", "模型"),
@@ -29,8 +28,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "result": ("Before and after", "处理前后对比"),
     "download": ("Download the result", "下载结果"),
     "placeholder": ("Drop a photo here\nor click to choose one", "将图片拖到这里\n或点击选择图片"),
-    "error_title": ("That did not work", "处理失败"),
-    "notice_title": ("Please note", "请注意"),
     "no_image": ("Choose a photo first.", "请先选择一张图片。"),
     "no_mask": ("Choose a mask first: white is erased, black is kept.", "请先选择蒙版：白色擦除，黑色保留。"),
     "not_a_file": (

@@ -7,8 +7,6 @@ import asyncio
 import numpy as np
 import pytest
 
-from slow_model import SlowInpainter, catalog_with
-
 from magic_eraser.accounts.principal import LOCAL_OWNER
 from magic_eraser.billing.quota import Reservation
 from magic_eraser.errors import (
@@ -26,6 +24,7 @@ from magic_eraser.models.watch import Watch
 from magic_eraser.service.admission import SlotAdmission
 from magic_eraser.service.erase import EraseService
 from magic_eraser.service.request import EraseOptions, EraseRequest
+from slow_model import SlowInpainter, catalog_with
 
 
 class Diary:
@@ -203,7 +202,7 @@ def test_pixels_in_and_pixels_out_without_a_codec(build, coffee, dot):
 
 def test_every_stage_is_observed_even_of_a_failure(build, coffee_png, dot_png):
     seen = []
-    service = build(observe=lambda stage, model, seconds: seen.append((stage, model)))
+    service = build(observe=lambda stage, model, _: seen.append((stage, model)))
 
     run(service.erase(LOCAL_OWNER, request(coffee_png, dot_png, "telea")))
     with pytest.raises(EmptyMask):
@@ -218,7 +217,7 @@ def test_a_model_is_made_ready_once_however_many_ask(coffee_png, dot_png):
     slow = SlowInpainter(0.05)
     catalog = catalog_with(slow)
     workers = Workers(threads=4)
-    pool = LocalPool(workers, catalog, on_load=lambda model, seconds: loads.append(model))
+    pool = LocalPool(workers, catalog, on_load=lambda model, _: loads.append(model))
     service = EraseService(pool, workers)
     assert pool.state("slow") is ModelState.ABSENT
 

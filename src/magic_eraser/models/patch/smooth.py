@@ -55,16 +55,22 @@ def _membrane(
     ring = (cv2.dilate(mine.astype(np.uint8), kernel) > 0) & ~hole
     if np.count_nonzero(ring) < 30:
         return None
+    across, down = np.meshgrid(
+        np.linspace(-1, 1, hole.shape[1], dtype=np.float32),
+        np.linspace(-1, 1, hole.shape[0], dtype=np.float32),
+    )
+    terms = _quadratic(down[ring], across[ring])
+    if _far_from_smooth(image[ring], terms):
+        return None
     known = (~hole).astype(np.float32)
     weight = cv2.GaussianBlur(known, (0, 0), BLUR)
     blurred = cv2.GaussianBlur(image * known[..., None], (0, 0), BLUR) / np.maximum(weight, 1e-6)[..., None]
-    terms = _quadratic(hole.shape)
-    factors, *_ = np.linalg.lstsq(terms[ring], blurred[ring], rcond=None)
-    rest = blurred[ring] - terms[ring] @ factors
+    factors, *_ = np.linalg.lstsq(terms, blurred[ring], rcond=None)
+    rest = blurred[ring] - terms @ factors
     grain = image[ring] - blurred[ring]
     if np.percentile(np.abs(rest).max(1), 95) > FLAT_ENOUGH or grain.std() > GRAIN_LIMIT:
         return None
-    surface = (terms.reshape(-1, 6) @ factors).reshape(image.shape)
+    surface = _quadratic(down, across) @ factors
     level = surface + _between(np.asarray(blurred - surface, np.float32), hole, watch)
     if grain.std() > GRAIN_SEEN:
         level[mine] += grain[rng.integers(0, len(grain), np.count_nonzero(mine))]
@@ -72,10 +78,17 @@ def _membrane(
     return filled
 
 
-def _quadratic(shape: tuple[int, ...]) -> Floats:
-    y = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None]
-    x = np.linspace(-1, 1, shape[1], dtype=np.float32)[None, :]
-    return np.stack(np.broadcast_arrays(np.ones_like(y * x), y, x, y * y, y * x, x * x), -1)
+def _far_from_smooth(ring: NDArray[np.uint8], terms: Floats) -> bool:
+    """A look at some pixels of the ring, (n, 3) and (n, 6), before the whole box is blurred."""
+    some = slice(None, None, max(1, len(ring) // 4000))
+    colours = ring[some].astype(np.float32)
+    factors, *_ = np.linalg.lstsq(terms[some], colours, rcond=None)
+    return bool((colours - terms[some] @ factors).std() > FLAT_ENOUGH + GRAIN_LIMIT)
+
+
+def _quadratic(y: Floats, x: Floats) -> Floats:
+    """Terms (..., 6) of a quadratic in places that run over -1..1."""
+    return np.stack([np.ones_like(y), y, x, y * y, y * x, x * x], -1)
 
 
 def _between(rest: Floats, hole: Bools, watch: Watch) -> Floats:

@@ -92,7 +92,8 @@ class _Sources:
         hidden = 1.0 - known
         hidden /= np.maximum(hidden.sum(1, keepdims=True), 1.0)
         odd = np.einsum("ngk,nk->ng", np.einsum("ngkc,ngkc->ngk", found, found), hidden)
-        chosen = (value + odd).argmin(1)
+        usual = (weight * odd).sum(1, keepdims=True)
+        chosen = (value + np.maximum(odd - usual, 0.0)).argmin(1)
         rows = np.arange(len(price))
         return self.at[which[rows, chosen]], value[rows, chosen]
 
