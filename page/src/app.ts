@@ -269,13 +269,10 @@ export class App {
     const { history, original } = session;
     const turn = (this.turn += 1);
     this.render();
-    let picture: Picture;
-    try {
-      picture = await this.shelf.get(history.version);
-    } catch (thrown) {
-      return this.notices.problem(fromThrown(thrown, "page"));
-    }
-    if (turn !== this.turn || this.session !== session) return;
+    const picture = await this.shelf.get(history.version).catch((thrown: unknown) => {
+      this.notices.problem(fromThrown(thrown, "page"));
+    });
+    if (!picture || turn !== this.turn || this.session !== session) return;
     if (history.version === original) this.compare(false);
     this.stage.show(picture, history.strokes);
     this.shelf.trim(original);

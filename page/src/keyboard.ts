@@ -86,6 +86,8 @@ function plain(event: KeyboardEvent, commands: Commands): Command | undefined {
 }
 
 function isElsewhere(target: EventTarget | null): boolean {
+  // An open popover may be looked at while the focus is still on its button; Escape is for it alone.
+  if (document.querySelector(":popover-open") !== null) return true;
   if (!(target instanceof Element)) return false;
-  return target.closest("input:not([type=range]), select, textarea, [popover], dialog, summary") !== null;
+  return target.closest("input:not([type=range]), select, textarea, dialog, summary") !== null;
 }

@@ -168,7 +168,7 @@ def test_twelve_megapixels_cost_little_beside_the_inpainting(start, encode):
 
     inpaint = float(response.headers["server-timing"].split("inpaint;dur=")[1].split(",")[0]) / 1000
     assert response.status_code == 200
-    assert spent - inpaint <= 0.8  # 0.3 on a quiet machine, see benchmarks/results/http.json
+    assert spent - inpaint <= 0.8  # 0.3 on a quiet machine, see benchmarks/results/serving.json
     assert server.memory("VmHWM") - rest <= 350 * 1024**2
 
 

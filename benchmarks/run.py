@@ -1,0 +1,22 @@
+"""Every benchmark, one after the other, each in a process of its own.
+
+python benchmarks/run.py
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPTS = ("codec", "serving", "install")
+
+
+def main() -> None:
+    folder = Path(__file__).parent
+    for name in SCRIPTS:
+        subprocess.run([sys.executable, str(folder / f"{name}.py")], check=True)
+
+
+if __name__ == "__main__":
+    main()
