@@ -209,7 +209,9 @@ export class App {
       if (this.session === session) notices.problem(fromThrown(thrown, "page"));
     } finally {
       this.running = null;
-      this.endBusy();
+      this.stage.isBusy = false;
+      this.tools.endBusy();
+      this.render();
     }
   }
 
@@ -291,11 +293,5 @@ export class App {
     this.stage.isBusy = true;
     this.render();
     return this.tools.startBusy();
-  }
-
-  private endBusy(): void {
-    this.stage.isBusy = false;
-    this.tools.endBusy();
-    this.render();
   }
 }

@@ -18,6 +18,7 @@ export interface StageEvents {
 const WHEEL_STEP = 1.0018;
 const MARGIN = 24;
 const NARROW = 720;
+const LOW = 480;
 
 export class Stage implements Intentions {
   readonly element = box("stage");
@@ -193,7 +194,7 @@ export class Stage implements Intentions {
   /** What the floating toolbar covers stays free of the fitted photo. */
   private insets(): viewport.Insets {
     const stage = this.element.getBoundingClientRect();
-    const margin = stage.width < NARROW ? 0 : MARGIN;
+    const margin = stage.width < NARROW ? 0 : stage.height < LOW ? MARGIN / 3 : MARGIN;
     const covered = Math.max(0, stage.bottom - box("dock").getBoundingClientRect().top);
     return { top: margin, right: margin, left: margin, bottom: covered + margin };
   }

@@ -80,6 +80,19 @@ def test_the_tools_are_in_reach_of_the_thumb_and_large_enough(phone, coffee_file
     assert small == []
 
 
+def test_a_phone_held_sideways_has_its_button_and_its_tools_in_sight(open_studio, coffee_file):
+    studio = open_studio({"viewport": {"width": 812, "height": 375}, "has_touch": True, "is_mobile": True})
+    button = studio.part("choose").bounding_box()
+    assert button["y"] + button["height"] <= 375
+    studio.load(coffee_file)
+    assert studio.page.evaluate("document.documentElement.scrollWidth") == 812
+    erase = studio.part("erase").bounding_box()
+    assert erase["y"] + erase["height"] <= 375
+    left, top, width, height = studio.photo()
+    assert top + height <= erase["y"], "the fitted photo is not under the tools"
+    studio.shot("phone-7-sideways")
+
+
 def test_a_narrow_phone_in_chinese_has_no_sideways_scroll(open_studio, coffee_file):
     studio = open_studio(
         {"viewport": {"width": 320, "height": 640}, "has_touch": True, "is_mobile": True}, locale="zh-CN"

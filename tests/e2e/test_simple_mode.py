@@ -48,13 +48,9 @@ class SimplePage:
         return self.page.locator(f"#me_{name}")
 
     def settle(self) -> None:
-        """Wait for the empty canvas, shrunk to fit: a photo that comes earlier is lost to an error of Gradio's."""
+        """Wait for the canvas: a photo that comes earlier is lost to an error of Gradio's."""
         self.part("editor").locator(".pixi-target canvas").wait_for(timeout=60_000)
-        self.page.wait_for_function(
-            "() => /^\\s*(?!100)\\d+%/.test(document.querySelector('#me_editor .zoom-number').innerText)",
-            timeout=60_000,
-        )
-        self.page.wait_for_timeout(500)
+        self.page.wait_for_timeout(800)
 
     def load(self, path: Path) -> None:
         self.part("editor").locator("input[type=file]").first.set_input_files(path)

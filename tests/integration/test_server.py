@@ -425,3 +425,12 @@ def test_no_pixels_no_bodies_and_no_names_in_the_log(start, coffee_png, dot_png)
     assert "secret" not in server.log
     for line in server.log.splitlines():
         json.loads(line)
+
+
+def test_only_a_trusted_proxy_says_how_the_client_came(start):
+    forwarded = {"X-Forwarded-Proto": "https"}
+    trusting, wary = start(ERASER_SERVER__TRUSTED_PROXIES="127.0.0.1, 10.0.0.0/8"), start()
+
+    for server, scheme in ((trusting, "https"), (wary, "http")):
+        redirect = httpx2.post(f"{server.url}/v1/images/", headers=forwarded)
+        assert redirect.headers["location"].startswith(f"{scheme}://")

@@ -65,3 +65,15 @@ def test_a_noisy_wall_keeps_its_grain(fill, square_hole):
     inside = fill(damaged(image, hole), hole)[hole].astype(float)
     assert inside.std(0) == pytest.approx([2.5] * 3, rel=0.25)
     assert inside.mean(0) == pytest.approx([150.0] * 3, abs=1.0)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_thing_beside_the_hole_is_not_copied_into_it(fill, texture, seed):
+    """The wall left of the thing fits the wall at the hole's edge; what follows it there must not come along."""
+    y, x = np.mgrid[:320, :320]
+    image = (texture(320, 320, seed=seed, grain=3.0) // 6 + 140).astype(np.uint8)
+    image[np.hypot(y - 150, x - 90) < 45] = (180, 20, 20)
+    hole = np.zeros((320, 320), bool)
+    hole[40:260, 165:245] = True
+    filled = fill(damaged(image, hole), hole).astype(int)
+    assert (filled[..., 0] - filled[..., 1])[hole].max() < 60
