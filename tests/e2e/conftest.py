@@ -150,7 +150,9 @@ class Studio:
 
     def settle(self) -> None:
         """Let the page draw."""
-        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        self.page.evaluate(
+            "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
 
     def photo(self) -> tuple[float, float, float, float]:
         """Where the photo lies on the page: left, top, width, height."""

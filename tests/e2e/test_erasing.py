@@ -89,7 +89,9 @@ def test_erasing_goes_on_from_the_result_and_both_can_be_undone(studio, coffee, 
     studio.stroke(*ON_THE_TABLE)
     studio.erase()
     second_mask = studio.mask()
-    assert not (second_mask & first_mask).any(), "the second mask holds only what was painted after the first erase"
+    assert not (second_mask & first_mask).any(), (
+        "the second mask holds only what was painted after the first erase"
+    )
     second = read(studio.download(tmp_path))
     assert np.array_equal(second[~second_mask], first[~second_mask])
 
@@ -123,9 +125,12 @@ def test_before_and_after_can_be_compared(studio, coffee_file):
     studio.settle()
     studio.shot("desktop-5-compare")
     assert handle.get_attribute("aria-valuenow") == "62"
-    x, y = (int(round(v)) for v in studio.where(352, 300))  # the bowl, left of the line: as it was before
+    x, y = (round(v) for v in studio.where(352, 300))  # the bowl, left of the line: as it was before
     before = studio.screen()
-    assert np.abs(before[y - 5 : y + 5, x - 5 : x + 5].astype(int) - after[y - 5 : y + 5, x - 5 : x + 5]).mean() > 10
+    assert (
+        np.abs(before[y - 5 : y + 5, x - 5 : x + 5].astype(int) - after[y - 5 : y + 5, x - 5 : x + 5]).mean()
+        > 10
+    )
     handle.focus()
     studio.page.keyboard.press("ArrowRight")
     assert handle.get_attribute("aria-valuenow") == "64"
@@ -137,7 +142,7 @@ def test_the_original_shows_while_its_button_is_held(studio, coffee_file):
     studio.load(coffee_file)
     paint_spoon(studio)
     studio.erase()
-    x, y = (int(round(v)) for v in studio.where(366, 290))
+    x, y = (round(v) for v in studio.where(366, 290))
     patch = np.s_[y - 12 : y + 12, x - 12 : x + 12]
     after = studio.screen()[patch].astype(int)
     studio.page.keyboard.down("o")
@@ -152,7 +157,7 @@ def test_cancel_stops_the_erase_and_keeps_the_paint(studio, coffee_file):
     studio.load(coffee_file)
     paint_spoon(studio)
     painted = studio.painted()
-    studio.page.route("**/v1/erase", lambda route: None)  # never answers
+    studio.page.route("**/v1/erase", lambda _route: None)  # never answers
     studio.part("erase").click()
     studio.page.wait_for_timeout(1200)
     assert 1 <= float(studio.part("elapsed").inner_text().split()[0]) < 3
@@ -212,7 +217,7 @@ def test_a_photo_held_upright_by_exif_is_masked_as_it_is_seen(studio, coffee, tm
     Image.fromarray(coffee).save(path, quality=95, exif=exif)
     studio.size = (400, 600)
     studio.load(path)
-    left, top, width, height = studio.photo()
+    _left, _top, width, height = studio.photo()
     assert width < height
     studio.brush(50)
     studio.stroke((300, 500), (330, 540))
@@ -241,7 +246,11 @@ def test_a_photo_that_the_browser_cannot_show_is_shown_by_the_server(studio, cof
 
 
 def test_a_large_photo_is_masked_in_its_own_pixels(studio, coffee, tmp_path):
-    big = Image.fromarray(coffee).resize((6000, 4000), Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(1))
+    big = (
+        Image.fromarray(coffee)
+        .resize((6000, 4000), Image.Resampling.BICUBIC)
+        .filter(ImageFilter.GaussianBlur(1))
+    )
     path = tmp_path / "big.jpg"
     big.save(path, quality=88)
     studio.size = (6000, 4000)

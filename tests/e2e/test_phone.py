@@ -46,7 +46,9 @@ def test_a_pinch_zooms_and_never_paints(phone, coffee_file):
     before = phone.photo()
     left, right = phone.where(250, 200), phone.where(350, 200)
     phone.touch("Start", left)
-    phone.touch("Move", (left[0] + 6, left[1] + 4))  # the first finger is down and moves before the second comes
+    phone.touch(
+        "Move", (left[0] + 6, left[1] + 4)
+    )  # the first finger is down and moves before the second comes
     assert phone.painted() > 0
     phone.touch("Start", left, right)
     for step in range(1, 9):
@@ -59,7 +61,9 @@ def test_a_pinch_zooms_and_never_paints(phone, coffee_file):
     assert phone.part("undo").is_disabled()
     assert phone.page.evaluate("visualViewport.scale") == 1, "the photo zooms, not the page"
     zoomed = float(phone.part("zoom-label").inner_text().rstrip("%"))
-    assert zoomed == pytest.approx(100 * before[2] / 600 * (right[0] - left[0] + 128) / (right[0] - left[0]), rel=0.1)
+    assert zoomed == pytest.approx(
+        100 * before[2] / 600 * (right[0] - left[0] + 128) / (right[0] - left[0]), rel=0.1
+    )
     phone.part("fit").tap()
     phone.settle()
     assert phone.photo() == pytest.approx(before, abs=1)
@@ -88,7 +92,7 @@ def test_a_phone_held_sideways_has_its_button_and_its_tools_in_sight(open_studio
     assert studio.page.evaluate("document.documentElement.scrollWidth") == 812
     erase = studio.part("erase").bounding_box()
     assert erase["y"] + erase["height"] <= 375
-    left, top, width, height = studio.photo()
+    _left, top, _width, height = studio.photo()
     assert top + height <= erase["y"], "the fitted photo is not under the tools"
     studio.shot("phone-7-sideways")
 

@@ -111,7 +111,9 @@ def test_a_photo_can_be_dropped_or_pasted(studio, coffee_png, way):
 
 
 def test_what_is_no_photo_is_refused_in_a_sentence(studio, coffee_file):
-    studio.choose({"name": "holiday.png", "mimeType": "image/png", "buffer": b"Dear diary, this is not a picture."})
+    studio.choose(
+        {"name": "holiday.png", "mimeType": "image/png", "buffer": b"Dear diary, this is not a picture."}
+    )
     error = studio.part("error")
     error.wait_for()
     assert error.get_attribute("role") == "alert"
@@ -126,7 +128,9 @@ def test_what_is_no_photo_is_refused_in_a_sentence(studio, coffee_file):
 
 
 def test_a_file_that_only_begins_like_a_photo_leads_back_to_the_start(studio, coffee_jpeg):
-    studio.choose({"name": "half.jpg", "mimeType": "image/jpeg", "buffer": coffee_jpeg[: len(coffee_jpeg) // 2]})
+    studio.choose(
+        {"name": "half.jpg", "mimeType": "image/jpeg", "buffer": coffee_jpeg[: len(coffee_jpeg) // 2]}
+    )
     studio.part("error").wait_for()
     assert studio.part("start").is_visible()
 
@@ -142,7 +146,10 @@ def answer(status: int, **problem: Any) -> Any:
         (lambda route: route.abort("connectionrefused"), "cannot be reached"),
         (answer(503, code="queue_full", detail="d", retry_after=4), "try again in 4 s"),
         (answer(504, code="deadline_exceeded", detail="d"), "took too long"),
-        (answer(402, code="payment_required", detail="The day's calls are used up.", hint="Ask."), "used up.\nAsk."),
+        (
+            answer(402, code="payment_required", detail="The day's calls are used up.", hint="Ask."),
+            "used up.\nAsk.",
+        ),
         (lambda route: route.fulfill(status=502, body="<html>Bad gateway</html>"), "status 502"),
     ],
 )
@@ -163,7 +170,9 @@ def test_failures_are_told_and_nothing_is_lost(studio, coffee_file, handler, wor
     assert studio.part("download").is_enabled()
 
 
-def test_a_result_that_was_not_downloaded_is_not_left_without_a_question(studio, coffee_file, coffee_jpg, tmp_path):
+def test_a_result_that_was_not_downloaded_is_not_left_without_a_question(
+    studio, coffee_file, coffee_jpg, tmp_path
+):
     studio.load(coffee_file)
     studio.stroke((100, 100), (200, 100))
     studio.erase()

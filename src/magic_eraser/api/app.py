@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from magic_eraser import __version__
-from magic_eraser.api import docs, health, openapi, problems
+from magic_eraser.api import docs, health, language, openapi, problems
 from magic_eraser.api.compat import iopaint, predict
 from magic_eraser.api.middleware import BodyCap, RequestContext
 from magic_eraser.api.rooms import Rooms
@@ -30,8 +30,7 @@ from magic_eraser.service.safety import ContentFilter
 from magic_eraser.settings import Settings
 from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.telemetry.metrics import Metrics
-from magic_eraser.ui import page
-from magic_eraser.ui.lazy import LazySimpleMode
+from magic_eraser.ui import lazy, page
 
 log = get_logger(__name__)
 
@@ -72,9 +71,10 @@ def create_app(
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         docs_url=None,
         redoc_url=None,
-        root_path=settings.server.root_path,
         lifespan=_lifespan,
     )
+    # Set here and not by uvicorn, which would prepend it to every path: so a proxy may strip the prefix or not.
+    app.root_path = settings.server.root_path
     app.state.rooms = rooms
     problems.install(app)
     for module in (erase, images, models, health, predict, iopaint):
@@ -83,8 +83,13 @@ def create_app(
     docs.install(app)
     page.install(app)
     if settings.server.simple_ui and find_spec("gradio") is not None:
-        app.state.simple_mode = LazySimpleMode(rooms.service)
-        app.mount("/ui", app.state.simple_mode)
+        app.state.simple_mode = lazy.LazySimpleMode(
+            rooms.service,
+            language=language.preferred,
+            temp_dir=settings.data_dir / "ui",
+            max_body_bytes=settings.limits.max_body_bytes,
+        )
+        lazy.install(app, app.state.simple_mode)
     app.add_middleware(BodyCap, max_bytes=settings.limits.max_body_bytes)
     if settings.server.cors_origins:
         app.add_middleware(

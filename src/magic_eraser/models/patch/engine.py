@@ -76,7 +76,9 @@ class PatchInpainter:
         rng = np.random.default_rng(options.seed)
         part = _surroundings(rest)
         scale = max(rest[part].shape) / WORKING_SIDE
+        watch.check()
         rest[part] &= ~fill_thin(out[part], rest[part], scale, options.radius, watch)
+        watch.check()
         if rest.any():
             part = _surroundings(rest)
             rest[part] &= ~fill_smooth(out[part], rest[part], rng, watch)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-SIZE = 320
+SIZE = 256
 
 
 def _except(known):
