@@ -27,18 +27,12 @@ def spoon(coffee: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """The spoon in the photograph, generously painted over: bool (400, 600)."""
     mask = np.zeros(coffee.shape[:2], np.uint8)
     handle = [
-        (396, 64),
-        (428, 64),
-        (428, 90),
-        (416, 125),
-        (403, 190),
-        (394, 250),
-        (372, 250),
-        (384, 205),
-        (407, 120),
-    ]
+        (398, 68), (412, 62), (426, 68), (429, 80), (421, 110), (412, 132), (405, 165), (397, 195), (391, 215),
+        (389, 240), (368, 244), (372, 226), (380, 206), (392, 186), (402, 160), (409, 132), (409, 112), (404, 92),
+    ]  # fmt: skip
     cv2.fillPoly(mask, [np.array(handle)], 255)
-    cv2.ellipse(mask, (366, 284), (46, 50), 0, 0, 360, 255, -1)
+    cv2.ellipse(mask, (365, 284), (47, 47), 0, 0, 360, 255, -1)
+    cv2.ellipse(mask, (336, 246), (24, 14), -20, 0, 360, 255, -1)  # its reflection in the cup
     return mask > 0
 
 

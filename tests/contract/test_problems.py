@@ -120,7 +120,7 @@ def bomb() -> bytes:
     ("image", "status", "code", "says"),
     [
         (b"", 400, "invalid_image", "empty"),
-        (b"this is no picture at all", 400, "invalid_image", "bytes"),
+        (b"this is no picture at all", 400, "invalid_image", "not a picture"),
         (archive(), 415, "unsupported_format", "ZIP"),
         (b"%PDF-1.7 ...", 415, "unsupported_format", "PDF"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "unsupported_format", "SVG"),

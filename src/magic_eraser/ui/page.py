@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from fastapi import FastAPI
-from starlette.responses import FileResponse
-from starlette.staticfiles import StaticFiles
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import PathLike, StaticFiles
+from starlette.types import Scope
 
 STATIC = Path(__file__).parent / "static"
 POLICY = (
@@ -23,4 +25,16 @@ def install(app: FastAPI) -> None:
         headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
         return FileResponse(STATIC / "index.html", headers=headers)
 
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", _Hashed(directory=STATIC), name="static")
+
+
+class _Hashed(StaticFiles):
+    """Files under `assets/` have their content's hash in their name: a browser need never ask for one again."""
+
+    def file_response(
+        self, full_path: PathLike, stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        if Path(full_path).parent.name == "assets":
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response

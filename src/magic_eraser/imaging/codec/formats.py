@@ -110,8 +110,8 @@ def identify(data: bytes) -> Format:
             extra={"found": found},
         )
     raise InvalidImage(
-        f"The {len(data):,} bytes are not a picture of any known kind (they begin with {data[:8].hex(' ')}).",
-        f"这 {len(data):,} 字节不是任何已知类型的图片（开头为 {data[:8].hex(' ')}）。",
+        "The file is not a picture of any known kind.",
+        "这个文件不是任何已知类型的图片。",
     )
 
 

@@ -1,0 +1,30 @@
+"""The page as it is served: complete, from here alone, and under a strict policy."""
+
+from __future__ import annotations
+
+import re
+
+
+def test_the_page_and_everything_it_names_is_served(client):
+    page = client.get("/")
+
+    assert page.headers["content-type"].startswith("text/html")
+    assert "<title>Magic Eraser 魔术橡皮擦</title>" in page.text
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert page.headers["cache-control"] == "no-cache"
+    named = re.findall(r'(?:src|href)="(\./static/[^"]+)"', page.text)
+    assert any(name.endswith(".js") for name in named)
+    assert any(name.endswith(".css") for name in named)
+    for name in named:
+        response = client.get("/" + name.removeprefix("./"))
+        assert response.status_code == 200, name
+        if "/assets/" in name:
+            assert "immutable" in response.headers["cache-control"]
+
+
+def test_nothing_on_the_page_is_inline_or_from_another_host(client):
+    page = client.get("/").text
+
+    assert not re.findall(r"<script(?![^>]*\bsrc=)", page)
+    assert not re.findall(r"\son[a-z]+=", page)
+    assert not re.findall(r"""(?:src|href|url\()\s*=?\s*["']?(?:https?:)?//""", page)
