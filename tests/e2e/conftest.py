@@ -6,11 +6,6 @@ import base64
 import io
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+
+from server_process import Server
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
@@ -70,36 +67,14 @@ COUNT_PAINT = """canvas => {
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server with the embedded defaults and a data folder of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("server")
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("ERASER_", "GRADIO_"))}
-    env["ERASER_DATA_DIR"] = str(folder / "data")
-    command = [sys.executable, "-m", "magic_eraser", "serve", "--host", "127.0.0.1", "--port", str(port)]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
-        try:
-            address = f"http://127.0.0.1:{port}/"
-            _wait_until_ready(process, address + "readyz", folder / "log")
-            yield address
-        finally:
-            process.terminate()
-            process.wait(20)
+    process = Server(tmp_path_factory.mktemp("server"))
+    process.wait_ready()
+    yield process.url + "/"
+    assert process.stop() == 0
+    assert "Traceback" not in process.log
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(address, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail(f"The server did not become ready:\n{log.read_text()}")
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright runs an event loop in this thread; later tests want their own
 def browser() -> Iterator[Any]:
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if path is None:

@@ -26,5 +26,5 @@ def install(app: FastAPI) -> None:
             title=f"{app.title}: API",
             swagger_js_url=f"{root}{ASSETS}/swagger-ui-bundle.js",
             swagger_css_url=f"{root}{ASSETS}/swagger-ui.css",
-            swagger_favicon_url=f"{root}/static/favicon.svg",
+            swagger_favicon_url=f"{root}/static/icon.svg",
         )

@@ -23,6 +23,7 @@ class Workers:
 
     def __init__(self, threads: int) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="eraser")
+        self._watches: set[Watch] = set()
 
     async def run(self, watch: Watch, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work` in a thread. Where the awaiting task is cancelled, so is `watch`, and the thread is waited
@@ -30,6 +31,7 @@ class Workers:
         watch.check()
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._threads, lambda: work(*args, **kwargs))
+        self._watches.add(watch)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -38,7 +40,11 @@ class Workers:
             if not future.cancelled():
                 future.exception()  # seen: it is the watch's own, and nobody is left to hear another
             raise
+        finally:
+            self._watches.discard(watch)
 
     def close(self) -> None:
-        """Wait for what runs; start nothing that has not begun."""
+        """Cancel what runs and wait for it to leave; start nothing that has not begun."""
+        for watch in tuple(self._watches):
+            watch.cancel()
         self._threads.shutdown(wait=True, cancel_futures=True)

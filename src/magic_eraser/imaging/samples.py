@@ -239,3 +239,11 @@ def upright(samples: Samples, orientation: int) -> Samples:
     if flip is not None:
         out = cv2.flip(out, flip)
     return out.view(np.bool_) if samples.dtype == np.bool_ else out
+
+
+def with_key(samples: Samples, key: tuple[int, ...]) -> Samples:
+    """Grey or RGB plus an alpha channel: 0 where the sample is the transparent colour (tRNS), opaque elsewhere."""
+    planes = samples[..., None] if samples.ndim == 2 else samples
+    opaque = np.iinfo(samples.dtype).max
+    same = (planes == np.array(key[: planes.shape[2]], samples.dtype)).all(axis=2)
+    return np.dstack([samples, np.where(same, 0, opaque).astype(samples.dtype)])

@@ -15,6 +15,21 @@ from magic_eraser.models.watch import Watch
 LARGEST_HOLE = 400_000
 
 
+def _card(name: str, title: str, source: str) -> ModelCard:
+    return ModelCard(
+        id=name,
+        title=title,
+        licence="Apache-2.0",
+        source=source,
+        speed=Speed.INSTANT,
+        quality=Quality.BASIC,
+        context=0.1,
+        min_context=16,
+        working_hole=LARGEST_HOLE,
+        deep=True,
+    )
+
+
 class _OpenCvInpainter:
     card: ModelCard
     method: ClassVar[int]
@@ -36,33 +51,11 @@ class TeleaInpainter(_OpenCvInpainter):
     """Fast marching (A. Telea, "An image inpainting technique based on the fast marching method", 2004)."""
 
     method = cv2.INPAINT_TELEA
-    card = ModelCard(
-        id="telea",
-        title="Telea: instant, for scratches, dust and thin lines",
-        licence="Apache-2.0",
-        source="Telea 2004, by OpenCV",
-        speed=Speed.INSTANT,
-        quality=Quality.BASIC,
-        context=0.1,
-        min_context=16,
-        working_hole=LARGEST_HOLE,
-        deep=True,
-    )
+    card = _card("telea", "Telea: instant, for scratches, dust and thin lines", "Telea 2004, by OpenCV")
 
 
 class NavierStokesInpainter(_OpenCvInpainter):
     """Navier-Stokes (Bertalmio, Bertozzi and Sapiro, CVPR 2001)."""
 
     method = cv2.INPAINT_NS
-    card = ModelCard(
-        id="ns",
-        title="Navier-Stokes: instant, smoother than Telea",
-        licence="Apache-2.0",
-        source="Bertalmio et al. 2001, by OpenCV",
-        speed=Speed.INSTANT,
-        quality=Quality.BASIC,
-        context=0.1,
-        min_context=16,
-        working_hole=LARGEST_HOLE,
-        deep=True,
-    )
+    card = _card("ns", "Navier-Stokes: instant, smoother than Telea", "Bertalmio et al. 2001, by OpenCV")

@@ -7,19 +7,18 @@ unknown model) is a 4xx here. Fields that only steer diffusion models are accept
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from magic_eraser.api.compat.failures import route_with
 from magic_eraser.api.compat.iopaint_facts import SAMPLERS, model_info, server_config
 from magic_eraser.api.deps import Caller, TheRooms, WhileOpen, unless_gone
 from magic_eraser.api.forms import picture, read_json, validate
-from magic_eraser.api.problems import headers_of, translate
+from magic_eraser.api.problems import headers_of
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.errors import EraserError
 from magic_eraser.models.catalog import AUTO, find
@@ -29,25 +28,8 @@ CV2 = "cv2"
 """IOPaint's name for the PDE fills; `cv2_flag` says which."""
 
 
-class IopaintRoute(APIRoute):
-    """Failures in IOPaint's envelope."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def answer(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except Exception as error:
-                known = translate(error)
-                if known is None:
-                    raise
-                return _failure(known)
-
-        return answer
-
-
-def _failure(error: EraserError) -> Response:
+def _failure(_request: Request, error: EraserError) -> Response:
+    """IOPaint's envelope."""
     if error.code == "validation_failed" and "errors" in error.extra:  # FastAPI's own shape, as there
         faults = [
             {
@@ -67,7 +49,7 @@ def _failure(error: EraserError) -> Response:
     return JSONResponse(body, error.status, headers_of(error))
 
 
-router = APIRouter(prefix="/api/v1", tags=["compatible"], route_class=IopaintRoute)
+router = APIRouter(prefix="/api/v1", tags=["compatible"], route_class=route_with(_failure))
 
 
 class InpaintBody(BaseModel):

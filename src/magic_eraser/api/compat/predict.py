@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from magic_eraser.api import language
+from magic_eraser.api.compat.failures import route_with
 from magic_eraser.api.deps import Caller, TheRooms, WhileOpen, unless_gone
 from magic_eraser.api.forms import data_url, picture, read_json, validate
-from magic_eraser.api.problems import headers_of, translate
+from magic_eraser.api.problems import headers_of
 from magic_eraser.errors import EraserError
 from magic_eraser.service.request import EraseOptions, EraseRequest
 
 
-class PredictRoute(APIRoute):
-    """Failures as `{"error": ...}` with the right status.
-
-    The guide's web clients look for the words "queue" and "timeout" in the message; the errors hold them.
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def answer(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except Exception as error:
-                known = translate(error)
-                if known is None:
-                    raise
-                return _failure(request, known)
-
-        return answer
-
-
 def _failure(request: Request, error: EraserError) -> Response:
+    """`{"error": ...}`; the guide's web clients look for the words "queue" and "timeout" in it."""
     message = error.sentence(language.of(request))
     if error.code == "queue_full" and "queue" not in message:
         message += " (queue)"
@@ -50,7 +29,7 @@ def _failure(request: Request, error: EraserError) -> Response:
     return JSONResponse({"error": message, "code": error.code}, error.status, headers_of(error))
 
 
-router = APIRouter(tags=["compatible"], route_class=PredictRoute)
+router = APIRouter(tags=["compatible"], route_class=route_with(_failure))
 
 
 class PredictBody(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from magic_eraser.imaging.photo import Notice
+from magic_eraser.imaging.layout import Notice
 
 
 def animation_dropped(frames: int) -> Notice:

@@ -10,9 +10,8 @@ from PIL import Image
 from magic_eraser.errors import UnsupportedFormat
 from magic_eraser.imaging.codec import exif
 from magic_eraser.imaging.codec.notices import GPS_DROPPED
-from magic_eraser.imaging.codec.png import with_key
 from magic_eraser.imaging.photo import Layout, Metadata, Palette, Photo, Samples
-from magic_eraser.imaging.samples import to_eight_bits, upright
+from magic_eraser.imaging.samples import to_eight_bits, upright, with_key
 
 # Modes that Pillow uses for the same picture in other words; the conversion loses nothing that is seen.
 _SYNONYMS = {"La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "PA": "RGBA"}

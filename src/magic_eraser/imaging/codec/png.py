@@ -17,9 +17,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from magic_eraser.imaging.codec import pil
 from magic_eraser.imaging.codec.faults import cut_off, damaged
 from magic_eraser.imaging.codec.formats import FORMATS
 from magic_eraser.imaging.photo import Layout, Photo, Samples
+from magic_eraser.imaging.samples import with_key
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
@@ -114,14 +116,6 @@ def _words(payload: bytes) -> tuple[int, ...]:
     return struct.unpack(f">{len(payload) // 2}H", payload[: len(payload) // 2 * 2])
 
 
-def with_key(samples: Samples, key: tuple[int, ...]) -> Samples:
-    """Grey or RGB plus an alpha channel: 0 where the sample is the transparent colour (tRNS), opaque elsewhere."""
-    planes = samples[..., None] if samples.ndim == 2 else samples
-    opaque = np.iinfo(samples.dtype).max
-    same = (planes == np.array(key[: planes.shape[2]], samples.dtype)).all(axis=2)
-    return np.dstack([samples, np.where(same, 0, opaque).astype(samples.dtype)])
-
-
 # --- writing ------------------------------------------------------------------------------------------------
 
 
@@ -146,8 +140,6 @@ def _pixels(photo: Photo) -> bytes:
         return _own(samples, colour_type=4)
     if photo.layout in (Layout.GREY, Layout.RGB, Layout.RGBA):
         return _with_opencv(samples)
-    from magic_eraser.imaging.codec import pil
-
     out = io.BytesIO()
     options: dict[str, object] = {"compress_level": 1, "compress_type": zlib.Z_DEFAULT_STRATEGY}
     palette = photo.metadata.palette
