@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import socket
 from logging import getLogger
 from types import FrameType
@@ -40,7 +41,8 @@ class DrainingServer(uvicorn.Server):
             self.should_exit = self.force_exit = True
             return
         self._rooms.admission.drain()
-        self._loop.call_soon_threadsafe(self._begin)
+        # a context of its own: the signal may have come in the middle of somebody's request
+        self._loop.call_soon_threadsafe(self._begin, context=contextvars.Context())
 
     def _begin(self) -> None:
         self._draining = asyncio.ensure_future(self._drain())

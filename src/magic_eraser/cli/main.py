@@ -12,7 +12,10 @@ from magic_eraser import __version__
 from magic_eraser.cli import bench, erase, models, serve
 from magic_eraser.errors import EraserError, SettingsError
 
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # broken pictures are our error to report, once
+# Both are read when numpy and OpenCV are imported, and a person's own choice stands. Broken pictures are our error to
+# report, once. A second BLAS thread doubles the processor time of a fill and gains nothing: requests share the cores.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 app = typer.Typer(
     name="magic-eraser",
