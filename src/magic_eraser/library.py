@@ -19,7 +19,7 @@ from magic_eraser.hosting.pool import LocalPool
 from magic_eraser.hosting.workers import Workers
 from magic_eraser.imaging.mask import mask_from_photo
 from magic_eraser.imaging.photo import Photo
-from magic_eraser.models.catalog import AUTO
+from magic_eraser.models.catalog import AUTO, find
 from magic_eraser.models.watch import Watch
 from magic_eraser.service.erase import EraseService
 from magic_eraser.service.request import EraseOptions, EraseRequest, EraseResult, OutputOptions
@@ -37,6 +37,7 @@ class Eraser:
         max_pixels: largest picture accepted.
 
     Raises:
+        UnknownModel: no model of that name.
         ModelUnavailable: another device.
     """
 
@@ -49,6 +50,8 @@ class Eraser:
         self.model = model
         self._workers = Workers(threads=1)
         self._pool = LocalPool(self._workers)
+        if model != AUTO:
+            find(model, self._pool.cards())
         self._service = EraseService(self._pool, self._workers, max_pixels=max_pixels)
 
     @overload

@@ -39,9 +39,10 @@ def test_the_size_is_that_of_the_upright_picture(client, coffee):
 
 def test_it_can_be_looked_up_and_read_back(client, uploaded, coffee_jpeg):
     assert client.get(f"/v1/images/{uploaded['id']}").json() == uploaded
-    content = client.get(f"/v1/images/{uploaded['id']}/content")
-    assert content.content == coffee_jpeg
-    assert content.headers["content-type"] == "image/jpeg"
+    asked = client.get(f"/v1/images/{uploaded['id']}", headers={"Accept": "image/avif,image/*,*/*;q=0.8"})
+    for content in (client.get(f"/v1/images/{uploaded['id']}/content"), asked):
+        assert content.content == coffee_jpeg
+        assert content.headers["content-type"] == "image/jpeg"
 
 
 def test_it_can_be_erased_without_sending_it_again(client, uploaded, dot_png):

@@ -12,6 +12,7 @@ def test_the_page_and_everything_it_names_is_served(client):
     assert "<title>Magic Eraser 魔术橡皮擦</title>" in page.text
     assert "default-src 'self'" in page.headers["content-security-policy"]
     assert page.headers["cache-control"] == "no-cache"
+    assert client.head("/").status_code == 200
     named = re.findall(r'(?:src|href)="(\./static/[^"]+)"', page.text)
     assert any(name.endswith(".js") for name in named)
     assert any(name.endswith(".css") for name in named)

@@ -172,6 +172,17 @@ def test_twelve_megapixels_cost_little_beside_the_inpainting(start, encode):
     assert server.memory("VmHWM") - rest <= 350 * 1024**2
 
 
+def test_sixty_megapixels_are_refused_before_they_are_decoded(start, encode):
+    server = start()
+    photo = encode(np.zeros((6000, 10_000), np.uint8))
+    rest = server.memory("VmHWM")
+
+    response = post_erase(server.url, photo, photo)
+
+    assert (response.status_code, response.json()["code"]) == (413, "image_too_large")
+    assert server.memory("VmHWM") - rest < 10 * 1024**2
+
+
 # --- shutdown -------------------------------------------------------------------------------------------
 
 

@@ -130,6 +130,8 @@ def test_what_cannot_be_erased_is_a_typed_error(telea, image, mask, error):
 def test_a_wrong_model_or_device_is_a_typed_error(telea, coffee, dot):
     with pytest.raises(UnknownModel):
         telea(coffee, dot, model="lamma")
+    with pytest.raises(UnknownModel):
+        Eraser("lamma")
     with pytest.raises(ModelUnavailable):
         Eraser(device="cuda")
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import PathLike, StaticFiles
 from starlette.types import Scope
@@ -20,11 +21,11 @@ POLICY = (
 def install(app: FastAPI) -> None:
     """Serve `index.html` at `/` and everything else at `/static`."""
 
-    @app.get("/", include_in_schema=False)
-    async def index() -> FileResponse:
+    async def index(_request: Request) -> FileResponse:
         headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
         return FileResponse(STATIC / "index.html", headers=headers)
 
+    app.add_route("/", index, include_in_schema=False)  # answers HEAD as well as GET
     app.mount("/static", _Hashed(directory=STATIC), name="static")
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from magic_eraser.accounts.principal import LOCAL_OWNER
 from magic_eraser.errors import EmptyMask, EraserError, InternalError, InvalidMask, MaskSizeMismatch
-from magic_eraser.imaging.codec import extension_of
+from magic_eraser.imaging.codec import extension_of, probe
 from magic_eraser.imaging.photo import Hole
 from magic_eraser.models.catalog import AUTO
 from magic_eraser.service.erase import EraseService
@@ -138,10 +138,10 @@ def _painted(photo: Path, layers: list[Path], language: Language) -> Hole:
         EmptyMask, InvalidMask, MaskSizeMismatch: the layers cannot be used.
     """
     try:
-        with Image.open(photo) as picture:
-            width, height = picture.size
-    except (OSError, ValueError, Image.DecompressionBombError):
+        facts = probe(photo.read_bytes())
+    except EraserError:
         return np.ones((1, 1), bool)  # the service says what is wrong with the photo
+    width, height = facts.width, facts.height
     if max(width, height) > EDITOR_SIDE:
         fail(text("too_large", language, width=width, height=height, limit=EDITOR_SIDE))
     hole = np.zeros((height, width), bool)

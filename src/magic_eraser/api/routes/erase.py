@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from magic_eraser.accounts.principal import Principal
+from magic_eraser.api.accept import prefers_json
 from magic_eraser.api.deps import Caller, TheRooms, WhileOpen, unless_gone
 from magic_eraser.api.forms import data_url, picture, read_fields, validate
 from magic_eraser.api.problems import responses
@@ -154,7 +155,7 @@ async def _answer(request: Request, rooms: Rooms, caller: Principal, erase: Eras
         format=result.encoded.format,
     )
     headers = _headers(result, stored.id)
-    if not _wants_json(request):
+    if not prefers_json(request):
         return Response(result.encoded.data, media_type=result.encoded.media_type, headers=headers)
     answer = EraseAnswer(
         image=data_url(result.encoded.data, result.encoded.media_type),
@@ -183,9 +184,3 @@ def _headers(result: EraseResult, image_id: str) -> dict[str, str]:
 def server_timing(seconds: dict[str, float]) -> str:
     """W3C Server Timing: `decode;dur=12.3, queue;dur=0.0, ...`, milliseconds."""
     return ", ".join(f"{stage};dur={value * 1000:.1f}" for stage, value in seconds.items())
-
-
-def _wants_json(request: Request) -> bool:
-    """Whether `Accept` names JSON and no image type."""
-    accept = request.headers.get("accept", "").lower()
-    return "application/json" in accept and "image/" not in accept

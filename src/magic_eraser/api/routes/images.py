@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
+from magic_eraser.api.accept import prefers_image
 from magic_eraser.api.deps import Caller, TheRooms, WhileOpen, unless_gone
 from magic_eraser.api.forms import picture, read_fields
 from magic_eraser.api.problems import responses
@@ -103,8 +104,16 @@ async def upload(request: Request, rooms: TheRooms, caller: Caller) -> Image:
     return Image.of(stored)
 
 
-@router.get("/{image_id}", summary="Its facts", response_model=Image, responses=responses(404))
-async def show(image_id: str, rooms: TheRooms, caller: Caller) -> Image:
+@router.get(
+    "/{image_id}",
+    summary="Its facts, or its bytes",
+    response_model=Image,
+    responses={200: {"content": {"image/*": {}}}, **responses(404)},
+)
+async def show(image_id: str, request: Request, rooms: TheRooms, caller: Caller) -> Image | Response:
+    """JSON; the picture itself where `Accept` asks for an image, as an `<img>` does."""
+    if prefers_image(request):
+        return await content(image_id, rooms, caller)
     return Image.of(await asyncio.to_thread(rooms.images.get, caller.tenant_id, image_id))
 
 
