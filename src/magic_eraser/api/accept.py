@@ -1,4 +1,4 @@
-"""What kind of answer a caller asks for by `Accept` (RFC 9110, 12.5.1); naming neither leaves a route its own choice."""
+"""What kind of answer a caller asks for by `Accept` (RFC 9110, 12.5.1); where it names neither, a route has its own."""
 
 from __future__ import annotations
 
