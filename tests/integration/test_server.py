@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -126,6 +127,7 @@ const [image, mask] = paths.map((path) => readFileSync(path).toString('base64'))
 """
 
 
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
 def test_the_guides_typescript_call_works_in_node(start, tmp_path, coffee_png, dot_png):
     server = start()
     for name, content in (
