@@ -14,6 +14,8 @@ from magic_eraser.imaging.photo import Box
 
 MOST_REGIONS = 16
 """However many specks a mask holds, a model is called at most so often."""
+MANY = 64
+"""Groups beyond which nearness is judged by a coarse grid before it is judged pair by pair."""
 CELL = 8
 """Pixels a side of the grid on which holes are grouped: 12 MP become 190,000 cells."""
 
@@ -59,7 +61,10 @@ def find_regions(
     """
     components, cells = cv2.connectedComponents(_occupied(hole), connectivity=8)
     boxes = _context_boxes(cells, components, context, min_context, (hole.shape[0], hole.shape[1]))
-    boxes, owner = _join(*_group(boxes, cells.shape), most)
+    boxes, owner = _group(boxes, cells.shape)
+    if len(boxes) > MANY:
+        boxes, owner = _bin(boxes, owner, hole.shape)
+    boxes, owner = _join(boxes, owner, most)
     order = np.lexsort((boxes[:, 0], boxes[:, 1]))
     regions = []
     for index in order.tolist():
@@ -121,11 +126,30 @@ def _group(boxes: NDArray[np.int64], grid: tuple[int, ...]) -> tuple[NDArray[np.
     covered = (paint.cumsum(axis=0).cumsum(axis=1)[:rows, :columns] > 0).astype(np.uint8)
     _, labels = cv2.connectedComponents(covered, connectivity=4)
     _, owner = np.unique(labels[y0, x0], return_inverse=True)
+    return _unions(boxes, owner), owner
+
+
+def _unions(boxes: NDArray[np.int64], owner: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(m, 4): the bounding boxes of those that share an owner 0..m-1."""
     joined = np.empty((owner.max() + 1, 4), np.int64)
     joined[:, :2], joined[:, 2:] = np.iinfo(np.int64).max, 0
     np.minimum.at(joined[:, :2], owner, boxes[:, :2])
     np.maximum.at(joined[:, 2:], owner, boxes[:, 2:])
-    return joined, owner
+    return joined
+
+
+def _bin(
+    boxes: NDArray[np.int64], owner: NDArray[np.int64], shape: tuple[int, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Join the boxes whose centres share a square of a coarse grid: at most `MANY` are left.
+
+    Comparing every pair of 400 boxes until 16 are left took 0.8 s.
+    """
+    side = math.isqrt(MANY)
+    middle = (boxes[:, :2] + boxes[:, 2:]) // 2
+    square = middle[:, 0] * side // shape[1] + side * (middle[:, 1] * side // shape[0])
+    _, of_box = np.unique(square, return_inverse=True)
+    return _unions(boxes, of_box), of_box[owner]
 
 
 def _join(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -54,3 +55,21 @@ def test_a_cancelled_request_does_not_begin(kind):
 
     with pytest.raises(Cancelled):
         kind().inpaint(ramp(np.uint8), np.ones((80, 120), bool), InpaintOptions(), watch)
+
+
+@BOTH
+def test_thin_holes_are_filled_in_tiles_as_they_would_be_at_once(kind, coffee):
+    image = coffee.repeat(2, axis=0).repeat(2, axis=1)
+    scratches = np.zeros(image.shape[:2], np.uint8)
+    cv2.line(scratches, (20, 30), (1150, 760), 1, 2)
+    cv2.line(scratches, (200, 0), (300, 799), 1, 1)
+    hole = scratches > 0
+    broken = image.copy()
+    broken[hole] = 255
+
+    out = kind().inpaint(broken, hole, InpaintOptions(), Watch())
+
+    at_once = cv2.inpaint(broken, scratches, InpaintOptions().radius, kind.method)
+    assert np.abs(out.astype(int) - at_once).mean() < 0.01
+    assert np.abs(out[hole].astype(int) - at_once[hole]).mean() < 1
+    assert (out[~hole] == image[~hole]).all()

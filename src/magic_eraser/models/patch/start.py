@@ -23,9 +23,8 @@ WIDE, WIDER = 20_000, 60_000  # hole pixels from which layers are 2 and 4 pixels
 ROWS = 256
 GROUPS = 32  # candidates that are asked for each pixel
 MOST_ASKED = 200_000  # candidates in all
-AGREEMENT = (
-    0.25  # weight of the others' opinion; 1 is softer (sharpness 0.685 against 0.691), 0 brings strays
-)
+# Weight of the others' opinion; 1 is softer (sharpness 0.685 against 0.691), 0 brings strays.
+AGREEMENT = 0.25
 DOUBT = 20.0  # squared feature difference by which a candidate may be worse and still count
 
 
