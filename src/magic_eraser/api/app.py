@@ -19,6 +19,7 @@ from magic_eraser.api.middleware import BodyCap, RequestContext
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.api.routes import erase, images, models
 from magic_eraser.billing.quota import Quota
+from magic_eraser.hosting import memory
 from magic_eraser.hosting.pool import LocalPool, ModelPool, ModelState
 from magic_eraser.hosting.workers import Workers
 from magic_eraser.models.catalog import AUTO, CATALOG, Entry, find
@@ -34,7 +35,7 @@ from magic_eraser.ui import lazy, page
 
 log = get_logger(__name__)
 
-SWEEP_SECONDS = 60.0
+HOUSEKEEPING_SECONDS = 60.0
 EXPOSED_HEADERS = [
     "X-Request-Id", "X-Eraser-Model", "X-Eraser-Cache", "X-Eraser-Image-Id", "X-Eraser-Notice", "X-Seed",
     "Server-Timing", "Retry-After",
@@ -154,8 +155,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         closing.push_async_callback(rooms.pool.close)
         if hasattr(app.state, "simple_mode"):
             closing.push_async_callback(app.state.simple_mode.close)
-        sweeper = asyncio.create_task(_sweep(rooms.images))
-        closing.push_async_callback(_stop, sweeper)
+        keeper = asyncio.create_task(_keep_house(rooms))
+        closing.push_async_callback(_stop, keeper)
         rooms.started = True
         log.info("ready", version=__version__)
         yield
@@ -163,13 +164,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     log.info("stopped")
 
 
-async def _sweep(images: ImageStore) -> None:
+async def _keep_house(rooms: Rooms) -> None:
+    """Once a minute: files whose time is over go, and so does the memory of requests that are done."""
     while True:
         try:
-            await asyncio.to_thread(images.sweep)
+            await asyncio.to_thread(rooms.images.sweep)
         except OSError:
             log.exception("sweep_failed")
-        await asyncio.sleep(SWEEP_SECONDS)
+        if rooms.admission.running == 0:
+            await asyncio.to_thread(memory.give_back)
+        await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:
