@@ -92,15 +92,15 @@ def endpoint_of(scope: Scope) -> str:
     return "unmatched"
 
 
-LINGER_SECONDS = 1.0
+LINGER_SECONDS = 3.0
 
 
 class BodyCap:
     """Counts a body while it streams in; one byte too many ends the reading with `BodyTooLarge`.
 
     `Content-Length` is believed only where it already says too much, so that `Expect: 100-continue` clients
-    need not send in vain. Others are read on, and thrown away, for up to a second: a connection that is closed
-    on a client in the middle of its sending resets, and the answer is lost.
+    need not send in vain. Others are read on, and thrown away, for some seconds and up to twice the cap: a
+    connection that is closed on a client in the middle of its sending resets, and the answer is lost.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
@@ -120,13 +120,13 @@ class BodyCap:
             nonlocal seen
             if seen == 0 and declared.isdecimal() and int(declared) > self.max_bytes:
                 if not waits:
-                    await _discard(receive)
+                    await _discard(receive, 2 * self.max_bytes - seen)
                 raise self._refusal()
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
                 if seen > self.max_bytes:
-                    await _discard(receive)
+                    await _discard(receive, 2 * self.max_bytes - seen)
                     raise self._refusal()
             return message
 
@@ -141,8 +141,11 @@ class BodyCap:
         )
 
 
-async def _discard(receive: Receive) -> None:
+async def _discard(receive: Receive, most: int) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(LINGER_SECONDS):
-            while (message := await receive())["type"] == "http.request" and message.get("more_body"):
-                pass
+            while most > 0:
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    return
+                most -= len(message.get("body", b""))
