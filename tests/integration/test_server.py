@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,9 +11,11 @@ import sys
 import threading
 import time
 from contextlib import closing, suppress
+from pathlib import Path
 
 import httpx2
 import numpy as np
+import playwright
 import pytest
 
 from magic_eraser import __version__
@@ -107,6 +108,7 @@ def test_curl_as_the_readme_has_it(start, tmp_path, coffee_jpeg, spoon_png):
     assert (tmp_path / "clean.jpg").read_bytes().startswith(b"\xff\xd8\xff")
 
 
+NODE = Path(playwright.__file__).parent / "driver" / "node"  # every machine that runs the tests has this one
 GUIDES_CLIENT = """
 const { readFileSync } = require('fs');
 const [url, ...paths] = process.argv.slice(2);
@@ -127,7 +129,6 @@ const [image, mask] = paths.map((path) => readFileSync(path).toString('base64'))
 """
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
 def test_the_guides_typescript_call_works_in_node(start, tmp_path, coffee_png, dot_png):
     server = start()
     for name, content in (
@@ -138,7 +139,7 @@ def test_the_guides_typescript_call_works_in_node(start, tmp_path, coffee_png, d
         (tmp_path / name).write_bytes(content)
 
     done = subprocess.run(
-        ["node", "client.cjs", server.url, "photo.png", "mask.png"],
+        [str(NODE), "client.cjs", server.url, "photo.png", "mask.png"],
         cwd=tmp_path,
         check=True,
         capture_output=True,

@@ -213,13 +213,29 @@ def shrink(
     """
     height, width = unknown.shape
     size = (max(1, round(width / scale)), max(1, round(height / scale)))
-    known = (~unknown).astype(np.float32)
-    share = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
+    small, share = known_mean(image, ~unknown, size)
+    return small, share < 0.5 if (share < 0.5).any() else share <= share.min()
+
+
+def known_mean(
+    image: NDArray[Any], known: NDArray[np.bool_], size: tuple[int, int]
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """Shrink by area, averaging known pixels only.
+
+    Args:
+        image: (h, w, 3) uint8 or uint16.
+        known: (h, w).
+        size: (width, height) wanted, no larger.
+
+    Returns:
+        (h', w', 3) of the same dtype, 0 where nothing is known, and float32 (h', w'), the share 0..1 that is known.
+    """
+    weight = known.astype(np.float32)
+    share = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
     small = np.empty((size[1], size[0], image.shape[2]), image.dtype)
     top = np.iinfo(image.dtype).max
-    for k in range(
-        image.shape[2]
-    ):  # one channel at a time: a float copy of the whole crop is 12 bytes a pixel
-        mean = cv2.resize(image[..., k] * known, size, interpolation=cv2.INTER_AREA)
+    # one channel at a time: a float copy of the whole crop is 12 bytes a pixel
+    for k in range(image.shape[2]):
+        mean = cv2.resize(image[..., k] * weight, size, interpolation=cv2.INTER_AREA)
         small[..., k] = np.clip(np.rint(mean / np.maximum(share, 1e-6)), 0, top)
-    return small, share < 0.5 if (share < 0.5).any() else share <= share.min()
+    return small, share

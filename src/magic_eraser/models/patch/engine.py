@@ -12,7 +12,7 @@ from magic_eraser.models.patch.features import shrink
 from magic_eraser.models.patch.fill import fill
 from magic_eraser.models.patch.seams import box_of
 from magic_eraser.models.patch.smooth import fill_smooth
-from magic_eraser.models.patch.thin import diffuse, fill_thin
+from magic_eraser.models.patch.thin import diffuse_whole, fill_thin
 from magic_eraser.models.patch.transfer import enlarge
 from magic_eraser.models.patch.windows import Bools
 from magic_eraser.models.watch import Watch
@@ -104,12 +104,12 @@ def _by_patches(
     scale = min(scale, float(np.sqrt(MOST_HOLE / np.count_nonzero(hole))))
     if scale == 1.0:
         direct = fill(image, hole, rng, watch)
-        return diffuse(image, hole, options.radius, watch) if direct is None else direct.image
+        return diffuse_whole(image, hole, options.radius, watch) if direct is None else direct.image
     small, small_hole = shrink(image, hole, (max(1, round(width * scale)), max(1, round(height * scale))))
     watch.check()
     found = None if small_hole.all() else fill(small, small_hole, rng, watch)
     if found is None:
-        return diffuse(image, hole, options.radius, watch)
+        return diffuse_whole(image, hole, options.radius, watch)
     return enlarge(image, hole, found.labels, small_hole, found.image, found.correction, watch)
 
 

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from magic_eraser.imaging.regions import known_mean
+from magic_eraser.models.diffusion import diffuse, diffuse_tiles
 from magic_eraser.models.patch.windows import Bools
 from magic_eraser.models.watch import Watch
 
@@ -16,7 +18,6 @@ HALF_WIDTH = 2.5  # patches are sharper from 5 px width on
 HALF_WIDTH_MANY = 4.5
 MANY_PIECES = 16
 THIN_SHARE = 0.97  # crossings are wider: 4 px scratches reach a distance of 5.2
-TILE, APRON = 256, 16
 PDE_SIDE = 512  # longer side at which a whole hole is given to the equation: 0.3 s at most
 
 
@@ -29,7 +30,7 @@ def fill_thin(image: NDArray[np.uint8], hole: Bools, scale: float, radius: int, 
     """
     thin = thin_parts(hole, scale)
     if thin.any():
-        diffuse_tiles(image, hole, thin, radius, watch)
+        np.copyto(image, diffuse_tiles(image, hole, thin, radius, cv2.INPAINT_NS, watch))
     return thin
 
 
@@ -54,32 +55,7 @@ def thin_parts(hole: Bools, scale: float) -> Bools:
     return parts
 
 
-def diffuse_tiles(image: NDArray[np.uint8], hole: Bools, wanted: Bools, radius: int, watch: Watch) -> None:
-    """Fill the `wanted` part of the hole in place, tile by tile.
-
-    Args:
-        image: uint8 (H, W, 3), written to. hole: bool (H, W), all that is unknown.
-        wanted: bool (H, W), part of the hole. radius: neighbourhood in pixels.
-    """
-    height, width = hole.shape
-    filled = image.copy()
-    for top in range(0, height, TILE):
-        for left in range(0, width, TILE):
-            inner = (slice(top, top + TILE), slice(left, left + TILE))
-            if not wanted[inner].any():
-                continue
-            watch.check()
-            y, x = max(0, top - APRON), max(0, left - APRON)
-            outer = (slice(y, top + TILE + APRON), slice(x, left + TILE + APRON))
-            tile = np.ascontiguousarray(image[outer])
-            done = cv2.inpaint(tile, hole[outer].astype(np.uint8), radius, cv2.INPAINT_NS)
-            rows = slice(top - y, top - y + filled[inner].shape[0])
-            columns = slice(left - x, left - x + filled[inner].shape[1])
-            np.copyto(filled[inner], done[rows, columns], where=wanted[inner][..., None])
-    image[wanted] = filled[wanted]
-
-
-def diffuse(image: NDArray[np.uint8], hole: Bools, radius: int, watch: Watch) -> NDArray[np.uint8]:
+def diffuse_whole(image: NDArray[np.uint8], hole: Bools, radius: int, watch: Watch) -> NDArray[np.uint8]:
     """The whole hole, at no more than PDE_SIDE pixels: what remains where there is no patch to copy.
 
     Args:
@@ -92,16 +68,10 @@ def diffuse(image: NDArray[np.uint8], hole: Bools, radius: int, watch: Watch) ->
     step = max(1, -(-max(height, width) // PDE_SIDE))
     watch.check()
     if step == 1:
-        return np.asarray(cv2.inpaint(image, hole.astype(np.uint8), radius, cv2.INPAINT_NS), np.uint8)
-    known = (~hole).astype(np.float32)
-    size = (-(-width // step), -(-height // step))
-    share = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
-    planes = [cv2.resize(image[..., i] * known, size, interpolation=cv2.INTER_AREA) for i in range(3)]
-    small = np.clip(np.stack([p / np.maximum(share, 1e-6) for p in planes], -1) + 0.5, 0, 255).astype(
-        np.uint8
-    )
+        return np.asarray(diffuse(image, hole, radius, cv2.INPAINT_NS), np.uint8)
+    small, share = known_mean(image, ~hole, (-(-width // step), -(-height // step)))
     watch.check()
-    done = cv2.inpaint(small, (share <= 1e-6).astype(np.uint8), radius, cv2.INPAINT_NS)
+    done = diffuse(small, share <= 1e-6, radius, cv2.INPAINT_NS)
     out = image.copy()
     np.copyto(out, cv2.resize(done, (width, height), interpolation=cv2.INTER_LINEAR), where=hole[..., None])
     return out
