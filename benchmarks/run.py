@@ -9,13 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("codec", "serving", "install")
+SCRIPTS = ("codec", "serving", "install", "engine")
 
 
 def main() -> None:
     folder = Path(__file__).parent
     for name in SCRIPTS:
-        subprocess.run([sys.executable, str(folder / f"{name}.py")], check=True)
+        result = (
+            ["--json", str(folder / "results/engine.json"), "--methods", "all"] if name == "engine" else []
+        )
+        subprocess.run([sys.executable, str(folder / f"{name}.py"), *result], check=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from magic_eraser.models.watch import Watch
 
 
 class SlowInpainter:
-    """Paints the hole grey after `seconds`, checking its watch every 10 ms."""
+    """Paints the hole grey after `seconds`, checking its watch every 10 ms; sooner where it may and must hurry."""
 
     card = ModelCard(
         id="slow",
@@ -29,17 +29,22 @@ class SlowInpainter:
         self.running = 0
         self.most_running = 0
         self.stopped_by: list[str] = []
+        self.asked: list[InpaintOptions] = []
         self._lock = threading.Lock()
 
     def inpaint(self, image: Pixels, hole: Hole, options: InpaintOptions, watch: Watch) -> Pixels:
         with self._lock:
             self.running += 1
             self.most_running = max(self.most_running, self.running)
+            self.asked.append(options)
         self.begun.release()
         try:
-            until = time.monotonic() + self.seconds
-            while time.monotonic() < until:
-                watch.check()
+            start = time.monotonic()
+            while (passed := time.monotonic() - start) < self.seconds:
+                watch.progress(passed / self.seconds)
+                if options.rough_when_late and watch.hurry():
+                    watch.mark_rough()
+                    break
                 time.sleep(0.01)
             filled = image.copy()
             filled[hole] = 128
@@ -56,4 +61,4 @@ class SlowInpainter:
 
 
 def catalog_with(model: SlowInpainter) -> dict[str, Entry]:
-    return {**CATALOG, "slow": Entry(model.card, lambda: model)}
+    return {**CATALOG, "slow": Entry(model.card, lambda _threads: model)}

@@ -8,11 +8,18 @@ export interface ImageInfo {
   readonly height: number;
 }
 
+/** Pixels, or as far as the server finds that the object goes. */
+export type Growth = number | "auto";
+
+export const efforts = ["fast", "balanced", "best"] as const;
+export type Effort = (typeof efforts)[number];
+
 export interface EraseOptions {
   readonly model: string;
+  readonly dilate: Growth;
   /** Pixels; `null` leaves it to the server. */
-  readonly dilate: number | null;
   readonly feather: number | null;
+  readonly effort: Effort;
   readonly format: string;
 }
 
@@ -37,7 +44,8 @@ export interface Model {
 
 export interface Api {
   upload(photo: Blob, name: string, progress: (share: number) => void, signal: AbortSignal): Promise<ImageInfo>;
-  erase(imageId: string, mask: Blob, options: EraseOptions, signal: AbortSignal): Promise<Erased>;
+  /** Another `seed` gives a variant. */
+  erase(imageId: string, mask: Blob, seed: number, options: EraseOptions, signal: AbortSignal): Promise<Erased>;
   preview(imageId: string): Promise<Blob>;
   models(): Promise<readonly Model[]>;
 }
@@ -62,12 +70,16 @@ export function createApi(base: string, language: () => string): Api {
   return {
     upload: (photo, name, progress, signal) => upload(address("v1/images"), language(), photo, name, progress, signal),
 
-    async erase(imageId, mask, options, signal) {
+    async erase(imageId, mask, seed, options, signal) {
       const form = new FormData();
       form.set("image_id", imageId);
       form.set("mask", mask, "mask.png");
+      form.set("seed", String(seed));
       form.set("model", options.model);
-      if (options.dilate !== null) form.set("dilate", String(options.dilate));
+      form.set("dilate", String(options.dilate));
+      form.set("effort", options.effort);
+      // A person would rather have a rough result, and be told, than none.
+      form.set("rough_when_late", "true");
       if (options.feather !== null) form.set("feather", String(options.feather));
       if (options.format !== "same") form.set("format", options.format);
       return withDeadline(signal, async (either) => {

@@ -53,6 +53,8 @@ export class App {
     const commands = {
       erase: () => void this.erase(),
       cancel: () => this.running?.abort(),
+      again: () => void this.again(),
+      pick: (by: number) => this.pick(by),
       clear: () => this.clear(),
       undo: () => this.travel("undo"),
       redo: () => this.travel("redo"),
@@ -127,7 +129,7 @@ export class App {
     const factor = info.width / width;
     const sameShape = Math.abs(info.height / (height * factor) - 1) < 0.01;
     if (sameShape) session.history.rescaleStrokes((stroke) => scaled(stroke, factor));
-    else session.history.push({ kind: "clear" });
+    else session.history.clear();
     this.image = { width: info.width, height: info.height };
     this.stage.takeBack();
     const picture = await this.shelf.preview(session.original);
@@ -158,19 +160,25 @@ export class App {
 
   private addStroke(stroke: Stroke): void {
     this.notices.hush();
-    this.session?.history.push({ kind: "stroke", stroke });
+    this.session?.history.addStroke(stroke);
     this.show();
   }
 
   private clear(): void {
     if (this.running !== null || !this.session?.history.strokes.length) return;
-    this.session.history.push({ kind: "clear" });
+    this.session.history.clear();
     this.show();
   }
 
   private travel(way: "undo" | "redo"): void {
     if (this.running !== null || this.session === null) return;
     this.session.history[way]();
+    this.show();
+  }
+
+  private pick(by: number): void {
+    if (this.running !== null || !this.session?.history.variants) return;
+    this.session.history.pick(by);
     this.show();
   }
 
@@ -195,18 +203,41 @@ export class App {
     if (session === null || this.running !== null) return;
     notices.clearErrors();
     if (session.history.strokes.length === 0) return notices.whisper(words.say("firstHint"));
+    await this.work(session, async (signal) => {
+      await this.whenReady(session, signal);
+      this.tools.sayBusy(words.say("working"));
+      const mask = rasterise(session.history.strokes, this.image.width, this.image.height);
+      if (isEmpty(mask)) {
+        notices.error(words.say("errOutside"), words.say("errOutsideHint"));
+        return null;
+      }
+      return session.erase(await encodePng(mask), this.settings.options, signal, (version) => this.shelf.get(version));
+    });
+  }
+
+  private async again(): Promise<void> {
+    const { session, words, notices } = this;
+    if (session === null || this.running !== null || session.history.variants === null) return;
+    notices.clearErrors();
+    await this.work(session, async (signal) => {
+      this.tools.sayBusy(words.say("againBusy"));
+      const prepare = (version: Version) => this.shelf.get(version);
+      const erased = await session.again(this.settings.options, signal, prepare);
+      if (erased === null && this.session === session) notices.whisper(words.say("sameAgain"));
+      return erased;
+    });
+  }
+
+  /** Have something done that can be cancelled, and show what came of it; null for nothing. */
+  private async work(session: Session, task: (signal: AbortSignal) => Promise<Erased | null>): Promise<void> {
     const running = (this.running = new AbortController());
     this.compare(false);
     const seconds = this.startBusy();
     try {
-      await this.whenReady(session, running.signal);
-      this.tools.sayBusy(words.say("working"));
-      const mask = rasterise(session.history.strokes, this.image.width, this.image.height);
-      if (isEmpty(mask)) return notices.error(words.say("errOutside"), words.say("errOutsideHint"));
-      const { version, erased } = await session.erase(await encodePng(mask), this.settings.options, running.signal);
-      await this.reveal(session, version, erased, seconds());
+      const erased = await task(running.signal);
+      if (erased !== null && this.session === session) await this.reveal(erased, seconds());
     } catch (thrown) {
-      if (this.session === session) notices.problem(fromThrown(thrown, "page"));
+      if (this.session === session) this.notices.problem(fromThrown(thrown, "page"));
     } finally {
       this.running = null;
       this.stage.isBusy = false;
@@ -225,14 +256,7 @@ export class App {
     await orCancelled(this.ready, signal);
   }
 
-  private async reveal(session: Session, version: Version, erased: Erased, seconds: number): Promise<void> {
-    try {
-      await this.shelf.get(version);
-    } catch (thrown) {
-      session.history.undo();
-      throw thrown;
-    }
-    if (this.session !== session) return;
+  private async reveal(erased: Erased, seconds: number): Promise<void> {
     await this.show();
     this.notices.notes(erased.notices);
     const model = modelName(this.words, { id: erased.model, title: erased.model });
@@ -283,10 +307,11 @@ export class App {
   private render(): void {
     const { session } = this;
     if (session === null) return;
-    const { canUndo, canRedo, strokes } = session.history;
+    const { canUndo, canRedo, strokes, variants } = session.history;
     const { hasResult } = this;
     const compares = this.stage.compare.isOn;
-    this.tools.render({ canUndo, canRedo, canErase: strokes.length > 0, hasResult, compares }, this.running !== null);
+    const state = { canUndo, canRedo, canErase: strokes.length > 0, hasResult, variants, compares };
+    this.tools.render(state, this.running !== null);
   }
 
   private startBusy(): () => number {

@@ -3,6 +3,8 @@
 export interface Commands {
   erase(): void;
   escape(): void;
+  again(): void;
+  pick(by: number): void;
   undo(): void;
   redo(): void;
   download(): void;
@@ -20,7 +22,7 @@ const ZOOM_STEP = 1.25;
 
 export function listenForKeys(isActive: () => boolean, commands: Commands): void {
   document.addEventListener("keydown", (event) => {
-    if (!isActive() || isElsewhere(event.target)) return;
+    if (event.defaultPrevented || !isActive() || isElsewhere(event.target)) return;
     const command = event.ctrlKey || event.metaKey ? withCommandKey(event, commands) : plain(event, commands);
     if (command === undefined) return;
     event.preventDefault();
@@ -49,6 +51,7 @@ function withCommandKey(event: KeyboardEvent, commands: Commands): Command | und
 
 function plain(event: KeyboardEvent, commands: Commands): Command | undefined {
   const onButton = event.target instanceof HTMLButtonElement;
+  const onSlider = event.target instanceof HTMLInputElement;
   switch (event.code) {
     case "Space":
       return onButton ? undefined : () => commands.space(true);
@@ -58,6 +61,12 @@ function plain(event: KeyboardEvent, commands: Commands): Command | undefined {
       return () => commands.mode("paint");
     case "KeyE":
       return () => commands.mode("keep");
+    case "KeyT":
+      return commands.again;
+    case "ArrowLeft":
+      return onSlider ? undefined : () => commands.pick(-1);
+    case "ArrowRight":
+      return onSlider ? undefined : () => commands.pick(1);
     case "BracketLeft":
       return () => commands.brush(1 / BRUSH_STEP);
     case "BracketRight":

@@ -6,6 +6,7 @@ import type { Problem } from "./problem";
 
 const NOTE_MS = 7000;
 const WHISPER_MS = 3200;
+const ABOUT_ONE_RESULT = "rough_result";
 
 export class Notices {
   private readonly list = box("notices");
@@ -30,10 +31,10 @@ export class Notices {
     this.error(sentence, hint);
   }
 
-  /** The server's codes of what a format could not carry; each is told once a photo. */
+  /** The server's codes: what a format could not carry is told once a photo, what is about one result every time. */
   notes(codes: readonly string[]): void {
     for (const code of codes) {
-      if (this.told.has(code)) continue;
+      if (this.told.has(code) && code !== ABOUT_ONE_RESULT) continue;
       this.told.add(code);
       const key = `note_${code}`;
       const text = this.words.has(key) ? this.words.say(key) : this.words.say("noteOther", { code });

@@ -1,17 +1,29 @@
 /** What the browser remembers for the person. A browser that forbids storage simply forgets. */
 
+import { efforts, type Effort, type Growth } from "./api";
+
 export interface Prefs {
   readonly language: string | null;
   readonly model: string;
-  readonly dilate: number | null;
+  /** `null`: never chosen, so whatever the page thinks best. */
+  readonly dilate: Growth | null;
   readonly feather: number | null;
+  readonly effort: Effort;
   readonly format: string;
   /** Screen pixels. */
   readonly brush: number;
 }
 
 const KEY = "magic-eraser";
-const DEFAULTS: Prefs = { language: null, model: "auto", dilate: null, feather: null, format: "same", brush: 44 };
+const DEFAULTS: Prefs = {
+  language: null,
+  model: "auto",
+  dilate: null,
+  feather: null,
+  effort: "balanced",
+  format: "same",
+  brush: 44,
+};
 
 export type Store = Pick<Storage, "getItem" | "setItem">;
 
@@ -42,8 +54,9 @@ function sane(stored: unknown): Prefs {
   return {
     language: string("language"),
     model: string("model") ?? DEFAULTS.model,
-    dilate: number("dilate"),
+    dilate: from["dilate"] === "auto" ? "auto" : number("dilate"),
     feather: number("feather"),
+    effort: efforts.find((each) => each === from["effort"]) ?? DEFAULTS.effort,
     format: string("format") ?? DEFAULTS.format,
     brush: number("brush") ?? DEFAULTS.brush,
   };

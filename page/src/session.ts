@@ -35,12 +35,24 @@ export class Version {
   }
 }
 
+/** What made a result, to be done again with another seed. */
+interface Task {
+  readonly from: Version;
+  readonly mask: Blob;
+  /** Of the latest variant. */
+  seed: number;
+}
+
+type Prepare = (version: Version) => Promise<unknown>;
+const ready: Prepare = () => Promise.resolve();
+
 export class Session {
   readonly original: Version;
   readonly history: History<Version>;
   /** The version that was last saved; leaving is safe while it is the one on the screen. */
   saved: Version;
   private readonly life = new AbortController();
+  private readonly tasks = new WeakMap<Version, Task>();
 
   constructor(
     private readonly api: Api,
@@ -62,13 +74,33 @@ export class Session {
     return this.original.upload(this.api, this.progress, this.life.signal);
   }
 
-  /** Erase under `mask` from the current picture; the result becomes the next step of the history. */
-  async erase(mask: Blob, options: EraseOptions, signal: AbortSignal): Promise<{ version: Version; erased: Erased }> {
-    const from = this.history.version;
-    const erased = await this.eraseFrom(from, mask, options, signal);
-    const version = new Version(erased.blob, this.name, erased.imageId);
-    this.history.push({ kind: "result", version });
-    return { version, erased };
+  /**
+   * Erase under `mask` from the current picture; the result becomes the next step of the history, once `prepare` has
+   * made it ready to be shown.
+   */
+  async erase(mask: Blob, options: EraseOptions, signal: AbortSignal, prepare: Prepare = ready): Promise<Erased> {
+    const task: Task = { from: this.history.version, mask, seed: 0 };
+    const erased = await this.run(task, options, signal);
+    const version = this.remember(task, erased);
+    await prepare(version);
+    this.history.addResult(version);
+    return erased;
+  }
+
+  /**
+   * The erase that made the picture on the screen, with another seed: one more variant of it, picked. Null where the
+   * answer is one that is there already: some models know one answer only.
+   */
+  async again(options: EraseOptions, signal: AbortSignal, prepare: Prepare = ready): Promise<Erased | null> {
+    const task = this.tasks.get(this.history.version);
+    if (task === undefined) return null;
+    task.seed += 1;
+    const erased = await this.run(task, options, signal);
+    if (await isAmong(erased.blob, this.history.alternatives)) return null;
+    const version = this.remember(task, erased);
+    await prepare(version);
+    this.history.addVariant(version);
+    return erased;
   }
 
   /** The photo is being left: stop what is still being sent. */
@@ -76,14 +108,20 @@ export class Session {
     this.life.abort();
   }
 
-  private async eraseFrom(from: Version, mask: Blob, options: EraseOptions, signal: AbortSignal): Promise<Erased> {
+  private remember(task: Task, erased: Erased): Version {
+    const version = new Version(erased.blob, this.name, erased.imageId);
+    this.tasks.set(version, task);
+    return version;
+  }
+
+  private async run({ from, mask, seed }: Task, options: EraseOptions, signal: AbortSignal): Promise<Erased> {
     const known = from.imageId !== null;
     try {
-      return await this.api.erase(await this.idOf(from, signal), mask, options, signal);
+      return await this.api.erase(await this.idOf(from, signal), mask, seed, options, signal);
     } catch (thrown) {
       if (!isForgotten(thrown) || !known) throw thrown;
       from.forgotten();
-      return this.api.erase(await this.idOf(from, signal), mask, options, signal);
+      return this.api.erase(await this.idOf(from, signal), mask, seed, options, signal);
     }
   }
 
@@ -102,4 +140,14 @@ export function orCancelled<T>(work: Promise<T>, signal: AbortSignal): Promise<T
     signal.addEventListener("abort", cancel, { once: true });
     work.then(resolve, reject);
   });
+}
+
+async function isAmong(blob: Blob, versions: readonly Version[]): Promise<boolean> {
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  for (const version of versions) {
+    if (version.blob.size !== bytes.length) continue;
+    const others = new Uint8Array(await version.blob.arrayBuffer());
+    if (bytes.every((byte, index) => byte === others[index])) return true;
+  }
+  return false;
 }

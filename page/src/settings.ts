@@ -1,6 +1,6 @@
 /** The settings popover: which model, how far the mask grows, what is saved, which language. */
 
-import type { Api, EraseOptions, Model } from "./api";
+import type { Api, Effort, EraseOptions, Growth, Model } from "./api";
 import { box, element, input, need } from "./dom";
 import { translate, type Words } from "./i18n";
 import type { Prefs } from "./prefs";
@@ -16,8 +16,13 @@ export class Settings {
     private prefs: Prefs,
     private readonly remember: (change: Partial<Prefs>) => void,
   ) {
-    this.slider("dilate");
-    this.slider("feather");
+    this.listenToGrowth();
+    const feather = input("feather");
+    feather.value = String(prefs.feather ?? FEATHER_BY_DEFAULT);
+    feather.addEventListener("input", () => this.change({ feather: feather.valueAsNumber }));
+    for (const each of document.querySelectorAll<HTMLElement>("[data-effort]")) {
+      each.addEventListener("click", () => this.change({ effort: each.dataset["effort"] as Effort }));
+    }
     this.format.value = prefs.format;
     if (this.format.value === "") this.format.value = "same";
     this.format.addEventListener("change", () => this.change({ format: this.format.value }));
@@ -32,8 +37,12 @@ export class Settings {
   }
 
   get options(): EraseOptions {
-    const { model, dilate, feather, format } = this.prefs;
-    return { model, dilate, feather, format };
+    const { model, feather, effort, format } = this.prefs;
+    return { model, dilate: this.growth, feather, effort, format };
+  }
+
+  private get growth(): Growth {
+    return this.prefs.dilate ?? GROWTH_BY_DEFAULT;
   }
 
   private change(change: Partial<Prefs>): void {
@@ -42,11 +51,13 @@ export class Settings {
     this.render();
   }
 
-  /** Untouched, a slider shows the server's default and sends nothing. */
-  private slider(name: "dilate" | "feather"): void {
-    const slider = input(name);
-    slider.value = String(this.prefs[name] ?? DEFAULT_PX[name]);
-    slider.addEventListener("input", () => this.change({ [name]: slider.valueAsNumber }));
+  /** The slider says how many pixels; touching it ends "auto", and its place is kept while "auto" is on. */
+  private listenToGrowth(): void {
+    const slider = input("dilate");
+    const auto = input("dilate-auto");
+    slider.value = this.growth === "auto" ? "0" : String(this.growth);
+    slider.addEventListener("input", () => this.change({ dilate: slider.valueAsNumber }));
+    auto.addEventListener("change", () => this.change({ dilate: auto.checked ? "auto" : slider.valueAsNumber }));
   }
 
   private async loadModels(): Promise<void> {
@@ -65,8 +76,13 @@ export class Settings {
   private render(): void {
     const { words } = this;
     translate(box("settings"), words, false);
-    for (const name of ["dilate", "feather"] as const) {
-      box(`${name}-value`).textContent = words.say("px", { n: input(name).value });
+    const isAuto = this.growth === "auto";
+    input("dilate-auto").checked = isAuto;
+    input("dilate").classList.toggle("is-idle", isAuto);
+    box("dilate-value").textContent = isAuto ? "" : words.say("px", { n: input("dilate").value });
+    box("feather-value").textContent = words.say("px", { n: input("feather").value });
+    for (const each of document.querySelectorAll<HTMLElement>("[data-effort]")) {
+      each.setAttribute("aria-pressed", String(each.dataset["effort"] === this.prefs.effort));
     }
     for (const each of document.querySelectorAll<HTMLElement>("[data-language]")) {
       each.setAttribute("aria-pressed", String(each.dataset["language"] === words.language));
@@ -114,5 +130,7 @@ export function modelName(words: Words, model: { readonly id: string; readonly t
   return words.has(key) ? words.say(key) : (model.title.split(":")[0] ?? model.id);
 }
 
+/** Until the person chooses: how far the painted area grows. */
+const GROWTH_BY_DEFAULT: Growth = 0;
 /** What `/v1/erase` does when it is not told (documented there). */
-const DEFAULT_PX = { dilate: 0, feather: 0 } as const;
+const FEATHER_BY_DEFAULT = 0;

@@ -1,12 +1,16 @@
 /** The bars and buttons around the stage: what they do, and which of them can be pressed now. */
 
 import { box, button, input, need } from "./dom";
+import type { Variants } from "./history";
 import type { Words } from "./i18n";
 import { brushFromSlider, clampBrush, sliderFromBrush } from "./stroke";
 
 export interface Actions {
   erase(): void;
   cancel(): void;
+  again(): void;
+  /** Another variant, so many places further. */
+  pick(by: number): void;
   clear(): void;
   undo(): void;
   redo(): void;
@@ -27,6 +31,8 @@ export interface State {
   readonly canRedo: boolean;
   readonly canErase: boolean;
   readonly hasResult: boolean;
+  /** Of the result on the screen, while nothing is painted on it. */
+  readonly variants: Variants | null;
   readonly compares: boolean;
 }
 
@@ -44,6 +50,9 @@ export class Tools {
     const clicks: Readonly<Record<string, () => void>> = {
       erase: actions.erase,
       cancel: actions.cancel,
+      again: actions.again,
+      "variant-before": () => actions.pick(-1),
+      "variant-after": () => actions.pick(1),
       clear: actions.clear,
       undo: actions.undo,
       redo: actions.redo,
@@ -72,6 +81,18 @@ export class Tools {
     button("clear").disabled = busy || !state.canErase;
     for (const id of ["download", "original", "compare"]) button(id).disabled = busy || !state.hasResult;
     button("compare").setAttribute("aria-pressed", String(state.compares));
+    this.renderVariants(state.variants, busy);
+  }
+
+  /** On a fresh result there is nothing to erase or to clear: in that place it can be tried again. */
+  private renderVariants(variants: Variants | null, busy: boolean): void {
+    const { picked, count } = variants ?? { picked: 0, count: 0 };
+    box("dock-tools").classList.toggle("has-variants", variants !== null);
+    box("dock-tools").classList.toggle("has-several", count > 1);
+    button("again").disabled = busy || variants === null;
+    button("variant-before").disabled = busy || picked === 0;
+    button("variant-after").disabled = busy || picked >= count - 1;
+    box("variant-label").textContent = `${picked + 1}/${count}`;
   }
 
   showMode(mode: "paint" | "keep"): void {

@@ -3,7 +3,7 @@ import type { Api, EraseOptions } from "../src/api";
 import { Problem } from "../src/problem";
 import { Session } from "../src/session";
 
-const options: EraseOptions = { model: "auto", dilate: null, feather: null, format: "same" };
+const options: EraseOptions = { model: "auto", dilate: 0, feather: null, effort: "balanced", format: "same" };
 const photo = new Blob(["photo"], { type: "image/jpeg" });
 const mask = new Blob(["mask"]);
 
@@ -13,6 +13,9 @@ class FakeServer implements Api {
   erased: string[] = [];
   known = new Set<string>();
   failUploads = 0;
+  seeds: number[] = [];
+  /** The answer whatever the seed. */
+  only: string | null = null;
 
   async upload(blob: Blob) {
     if (this.failUploads-- > 0) throw new Problem("network");
@@ -22,12 +25,13 @@ class FakeServer implements Api {
     return { id, width: 4, height: 3 };
   }
 
-  async erase(imageId: string) {
+  async erase(imageId: string, _mask: Blob, seed: number) {
     if (!this.known.has(imageId)) throw new Problem("server", "not_found", 404);
     this.erased.push(imageId);
+    this.seeds.push(seed);
     const id = `r${this.erased.length}`;
     this.known.add(id);
-    return { blob: new Blob([id]), contentType: "image/jpeg", imageId: id, model: "patch", notices: [] };
+    return { blob: new Blob([this.only ?? id]), contentType: "image/jpeg", imageId: id, model: "patch", notices: [] };
   }
 
   preview = () => Promise.reject(new Problem("network"));
@@ -35,6 +39,7 @@ class FakeServer implements Api {
 }
 
 const erase = (session: Session) => session.erase(mask, options, new AbortController().signal);
+const again = (session: Session) => session.again(options, new AbortController().signal);
 
 describe("Session", () => {
   it("uploads the photo once and erases on each result after it", async () => {
@@ -96,5 +101,52 @@ describe("Session", () => {
     const erasing = session.erase(mask, options, running.signal);
     running.abort();
     await expect(erasing).rejects.toMatchObject({ kind: "cancelled" });
+  });
+
+  it("tries again from the picture before the result, each time with another seed", async () => {
+    const server = new FakeServer();
+    const session = new Session(server, photo, "a.jpg");
+    await erase(session);
+    await again(session);
+    await again(session);
+    expect(server.erased).toEqual(["u0", "u0", "u0"]);
+    expect(server.seeds).toEqual([0, 1, 2]);
+    expect(session.history.variants).toEqual({ picked: 2, count: 3 });
+    session.history.pick(-2);
+    await erase(session);
+    expect(server.erased.at(-1)).toBe("r1");
+    expect(server.seeds.at(-1)).toBe(0);
+  });
+
+  it("goes on with new seeds from whichever variant is picked", async () => {
+    const server = new FakeServer();
+    const session = new Session(server, photo, "a.jpg");
+    await erase(session);
+    await again(session);
+    session.history.pick(-1);
+    await again(session);
+    expect(server.seeds).toEqual([0, 1, 2]);
+  });
+
+  it("says so when an answer is one that is there already", async () => {
+    const server = new FakeServer();
+    const session = new Session(server, photo, "a.jpg");
+    server.only = "the one answer";
+    await erase(session);
+    expect(await again(session)).toBeNull();
+    expect(session.history.variants).toEqual({ picked: 0, count: 1 });
+  });
+
+  it("leaves the history as it is when a result cannot be shown", async () => {
+    const session = new Session(new FakeServer(), photo, "a.jpg");
+    await erase(session);
+    const refuse = () => Promise.reject(new Problem("server", "no_preview"));
+    await expect(session.again(options, new AbortController().signal, refuse)).rejects.toMatchObject({ code: "no_preview" });
+    await expect(session.erase(mask, options, new AbortController().signal, refuse)).rejects.toThrow();
+    expect(session.history.variants).toEqual({ picked: 0, count: 1 });
+  });
+
+  it("has nothing to try again before the first result", async () => {
+    expect(await again(new Session(new FakeServer(), photo, "a.jpg"))).toBeNull();
   });
 });

@@ -88,6 +88,13 @@ describe("preferences", () => {
     expect(load(storeOf(kept)).model).toBe("lama");
   });
 
+  it("knows the choices that have names, and no others", () => {
+    const kept = (dilate: unknown, effort: unknown) => load(storeOf(JSON.stringify({ dilate, effort })));
+    expect(kept("auto", "best")).toMatchObject({ dilate: "auto", effort: "best" });
+    expect(kept("all", "most")).toMatchObject({ dilate: null, effort: "balanced" });
+    expect(kept(7, null)).toMatchObject({ dilate: 7, effort: "balanced" });
+  });
+
   it("does not mind a store that refuses", () => {
     const refuse = () => {
       throw new Error("quota");

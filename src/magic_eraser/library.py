@@ -4,28 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from magic_eraser.accounts.principal import LOCAL_OWNER
-from magic_eraser.errors import InvalidImage, InvalidMask, ModelUnavailable
+from magic_eraser.errors import InvalidImage, InvalidMask, ModelUnavailable, ValidationFailed
+from magic_eraser.hosting import cores
 from magic_eraser.hosting.pool import LocalPool
 from magic_eraser.hosting.workers import Workers
-from magic_eraser.imaging.mask import mask_from_photo
+from magic_eraser.imaging.mask import Growth, mask_from_photo
 from magic_eraser.imaging.photo import Photo
 from magic_eraser.models.catalog import AUTO, find
+from magic_eraser.models.inpainter import Effort
 from magic_eraser.models.watch import Watch
 from magic_eraser.service.erase import EraseService
 from magic_eraser.service.request import EraseOptions, EraseRequest, EraseResult, OutputOptions
 
 T = TypeVar("T")
 ImageLike = NDArray[Any] | Image.Image | bytes | Path | str
+EffortName = Literal["fast", "balanced", "best"]
+
+
+class Wishes(TypedDict, total=False):
+    """The keywords of `Eraser.__call__`; see there."""
+
+    model: str | None
+    dilate: Growth
+    feather: int
+    seed: int
+    effort: Effort | EffortName
+    rough_when_late: bool
+    timeout: float | None
 
 
 class Eraser:
@@ -35,58 +50,47 @@ class Eraser:
         model: a model id, or "auto": the best that is present for each hole.
         device: "auto" or "cpu"; the models of this release run on the processor.
         max_pixels: largest picture accepted.
+        threads: processor cores that one fill may use; all that there are where None. A number is also set as
+            OpenCV's own, which is one for the whole process.
 
     Raises:
         UnknownModel: no model of that name.
         ModelUnavailable: another device.
+        ValidationFailed: fewer than one thread.
     """
 
-    def __init__(self, model: str = AUTO, device: str = "auto", *, max_pixels: int = 50_000_000) -> None:
+    def __init__(
+        self,
+        model: str = AUTO,
+        device: str = "auto",
+        *,
+        max_pixels: int = 50_000_000,
+        threads: int | None = None,
+    ) -> None:
         if device not in ("auto", "cpu"):
             raise ModelUnavailable(
                 f'The models of this release run on the processor; device "{device}" has nothing to run.',
                 f"此版本的模型在处理器上运行，无法使用设备“{device}”。",
             )
+        if threads is not None:
+            if threads < 1:
+                raise ValidationFailed(
+                    f"threads is 1 or more, not {threads}.", f"threads 至少为 1，而不是 {threads}。"
+                )
+            cores.limit_opencv(threads)
         self.model = model
         self._workers = Workers(threads=1)
-        self._pool = LocalPool(self._workers)
+        self._pool = LocalPool(self._workers, threads=threads or cores.usable_cores())
         if model != AUTO:
             find(model, self._pool.cards())
         self._service = EraseService(self._pool, self._workers, max_pixels=max_pixels)
 
     @overload
-    def __call__(
-        self,
-        image: NDArray[Any],
-        mask: ImageLike,
-        *,
-        model: str | None = None,
-        dilate: int = 0,
-        feather: int = 0,
-        seed: int = 0,
-    ) -> NDArray[Any]: ...
+    def __call__(self, image: NDArray[Any], mask: ImageLike, **wishes: Unpack[Wishes]) -> NDArray[Any]: ...
     @overload
-    def __call__(
-        self,
-        image: Image.Image,
-        mask: ImageLike,
-        *,
-        model: str | None = None,
-        dilate: int = 0,
-        feather: int = 0,
-        seed: int = 0,
-    ) -> Image.Image: ...
+    def __call__(self, image: Image.Image, mask: ImageLike, **wishes: Unpack[Wishes]) -> Image.Image: ...
     @overload
-    def __call__(
-        self,
-        image: bytes | Path | str,
-        mask: ImageLike,
-        *,
-        model: str | None = None,
-        dilate: int = 0,
-        feather: int = 0,
-        seed: int = 0,
-    ) -> bytes: ...
+    def __call__(self, image: bytes | Path | str, mask: ImageLike, **wishes: Unpack[Wishes]) -> bytes: ...
 
     def __call__(
         self,
@@ -94,9 +98,12 @@ class Eraser:
         mask: ImageLike,
         *,
         model: str | None = None,
-        dilate: int = 0,
+        dilate: Growth = 0,
         feather: int = 0,
         seed: int = 0,
+        effort: Effort | EffortName = Effort.BALANCED,
+        rough_when_late: bool = False,
+        timeout: float | None = None,
     ) -> ImageLike:
         """Erase what the mask marks.
 
@@ -105,22 +112,35 @@ class Eraser:
                 the path of a file.
             mask: the same kinds, or a bool array (H, W); white (> 127) erases, black keeps. Of the image's size.
             model: for this call; the eraser's own where None.
-            dilate: pixels by which the hole grows, 0..200.
+            dilate: pixels by which the hole grows, 0..200, or "auto": where the rim of what it covers reaches
+                beyond it.
             feather: pixels of soft transition beyond that, 0..200.
-            seed: 0..2**32-1; the same seed gives the same bytes.
+            seed: 0..2**32-1; the same seed gives the same bytes, another one a variant.
+            effort: "fast", "balanced" or "best"; of models that can take more or less work.
+            rough_when_late: where the timeout comes near, answer the best that is there. Whether it was so is among
+                the notices of `run`.
+            timeout: seconds, above 0; None for no limit.
 
         Returns:
             What `image` was: an array of its shape and dtype, a PIL image of its mode, or encoded bytes in its
             format (for bytes and paths). Outside the hole, arrays and images are identical to the input.
 
         Raises:
-            EraserError: one of the tree in `magic_eraser.errors`, such as `MaskSizeMismatch` or `EmptyMask`.
+            EraserError: one of the tree in `magic_eraser.errors`, such as `MaskSizeMismatch`, `EmptyMask`,
+                `ValidationFailed` (a value out of its range) or `DeadlineExceeded`.
         """
-        options = EraseOptions(model or self.model, dilate, feather, seed)
+        options = EraseOptions(
+            model=model or self.model,
+            dilate=dilate,
+            feather=feather,
+            seed=seed,
+            effort=cast("Effort", effort),  # by name, too: the options see to it
+            rough_when_late=rough_when_late,
+        )
         encoded = isinstance(image, bytes | Path | str)
         output = OutputOptions() if encoded else None
         request = EraseRequest(_image(image), _mask(mask), options, output)
-        result = self.run(request)
+        result = self.run(request, watch_for(timeout))
         if result.encoded is not None:
             return result.encoded.data
         assert result.photo is not None
@@ -152,13 +172,39 @@ def erase(
     mask: ImageLike,
     model: str = AUTO,
     *,
-    dilate: int = 0,
+    dilate: Growth = 0,
     feather: int = 0,
     seed: int = 0,
+    effort: Effort | EffortName = Effort.BALANCED,
+    rough_when_late: bool = False,
+    timeout: float | None = None,
+    threads: int | None = None,
 ) -> Any:
-    """Erase once: `Eraser` for a single call. See `Eraser.__call__` for kinds, ranges and errors."""
-    with Eraser(model) as eraser:
-        return eraser(image, mask, dilate=dilate, feather=feather, seed=seed)
+    """Erase once: `Eraser` for a single call. See `Eraser` and `Eraser.__call__` for kinds, ranges and errors."""
+    with Eraser(model, threads=threads) as eraser:
+        return eraser(
+            image,
+            mask,
+            dilate=dilate,
+            feather=feather,
+            seed=seed,
+            effort=effort,
+            rough_when_late=rough_when_late,
+            timeout=timeout,
+        )
+
+
+def watch_for(timeout: float | None, on_progress: Callable[[float], None] | None = None) -> Watch:
+    """The watch of a call that may take so many seconds from now on; None for no limit.
+
+    Raises:
+        ValidationFailed: not above 0.
+    """
+    if timeout is not None and not timeout > 0:
+        raise ValidationFailed(
+            f"timeout is above 0 seconds, not {timeout}.", f"timeout 应大于 0 秒，而不是 {timeout}。"
+        )
+    return Watch(timeout, on_progress)
 
 
 def _image(image: ImageLike) -> bytes | Photo:

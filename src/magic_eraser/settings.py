@@ -73,12 +73,14 @@ class QueueSettings(_Section):
     depth: int = Field(default=64, ge=0)
     """Erase requests that may wait for a slot; one more is answered 503 `queue_full`."""
     deadline_seconds: float = Field(default=30, gt=0)
-    """Seconds that a request may take, waiting included; then 504 `deadline_exceeded`."""
+    """Seconds a request may take, waiting included; then 504 `deadline_exceeded`. `X-Eraser-Deadline` asks for less."""
 
 
 class ModelSettings(_Section):
     default: str = "auto"
     """Model for requests that name none."""
+    threads: int = Field(default=0, ge=0, le=256)
+    """Processor cores that one fill may use; 0 shares the cores out between `ERASER_QUEUE__SLOTS`, at least 1 each."""
 
 
 class ImageStoreSettings(_Section):

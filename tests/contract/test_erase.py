@@ -7,7 +7,12 @@ import io
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 from PIL import Image
+
+from magic_eraser.api.app import create_app
+from magic_eraser.settings import ModelSettings, QueueSettings
+from slow_model import catalog_with
 
 
 def test_the_answer_is_the_picture_with_everything_outside_the_hole_untouched(
@@ -130,3 +135,145 @@ def test_the_result_can_be_erased_further(erase, client, coffee, coffee_png, dot
     assert (out[dot] == decode(first.content)[dot]).all()
     assert (out[other] != coffee[other]).any()
     assert (out[~dot & ~other] == coffee[~dot & ~other]).all()
+
+
+@pytest.fixture
+def rimmed(encode):
+    """A dark disc on grey as PNG, a mask that leaves 2 px of its rim, and how far each pixel is from its middle."""
+    y, x = np.mgrid[:160, :200]
+    away = np.hypot(x - 100, y - 80)
+    image = np.full((160, 200, 3), 180, np.uint8)
+    image[away < 40] = 40
+    return encode(image), encode((away < 38).astype(np.uint8) * 255), away
+
+
+def test_dilate_auto_takes_the_rim_that_the_mask_left(erase, rimmed, decode):
+    image, mask, _away = rimmed
+
+    as_painted = decode(erase(image, mask, model="telea").content)
+    grown = decode(erase(image, mask, model="telea", dilate="auto").content)
+
+    assert as_painted.min() == 40
+    assert grown.min() > 150
+
+
+def test_json_takes_the_same_options(client, rimmed, decode):
+    image, mask = (base64.b64encode(each).decode() for each in rimmed[:2])
+    body = {
+        "image": image,
+        "mask": mask,
+        "model": "telea",
+        "dilate": "auto",
+        "effort": "fast",
+        "rough_when_late": True,
+    }
+
+    response = client.post("/v1/erase", json=body)
+
+    assert response.status_code == 200
+    assert decode(response.content).min() > 150
+    assert "x-eraser-notice" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("dilate", "201"),
+        ("dilate", "-1"),
+        ("dilate", "Auto"),
+        ("dilate", "1.5"),
+        ("dilate", ""),
+        ("effort", "most"),
+        ("rough_when_late", "perhaps"),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_field(erase, coffee_png, dot_png, field, value):
+    response = erase(coffee_png, dot_png, **{field: value})
+
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["pointer"] == f"/{field}"
+
+
+def test_a_wrong_growth_is_one_sentence(client, coffee_png, dot_png):
+    body = {
+        name: base64.b64encode(each).decode() for name, each in (("image", coffee_png), ("mask", dot_png))
+    }
+
+    problem = client.post("/v1/erase", json={**body, "dilate": [3]}).json()
+
+    assert problem["detail"] == 'dilate: Input should be a whole number from 0 to 200, or "auto".'
+    assert len(problem["errors"]) == 1
+
+
+def test_effort_reaches_the_model(erase, slow, coffee_png, dot_png):
+    erase(coffee_png, dot_png, model="slow", effort="best")
+    erase(coffee_png, dot_png, model="slow")
+
+    assert [asked.effort for asked in slow.asked] == ["best", "balanced"]
+
+
+def test_a_caller_may_ask_for_less_time(erase, slow, coffee_png, dot_png):
+    slow.seconds = 5
+
+    response = erase(coffee_png, dot_png, model="slow", headers={"X-Eraser-Deadline": "0.5"})
+
+    assert response.status_code == 504
+    assert response.json()["code"] == "deadline_exceeded"
+    assert slow.stopped_by == ["DeadlineExceeded"]
+
+
+def test_but_not_for_more_than_the_server_gives(settings, slow, coffee_png, dot_png):
+    slow.seconds = 5
+    short = settings.model_copy(update={"queue": QueueSettings(deadline_seconds=0.5)})
+    with TestClient(create_app(short, catalog=catalog_with(slow))) as client:
+        response = client.post(
+            "/v1/erase",
+            files={"image": coffee_png, "mask": dot_png},
+            data={"model": "slow"},
+            headers={"X-Eraser-Deadline": "60"},
+        )
+
+    assert response.status_code == 504
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf", ""])
+def test_a_wrong_deadline_is_refused(erase, coffee_png, dot_png, value):
+    response = erase(coffee_png, dot_png, headers={"X-Eraser-Deadline": value})
+
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["pointer"] == "/X-Eraser-Deadline"
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "time limit"), ("zh-CN", "时限")])
+def test_near_the_deadline_a_rough_result_says_so(erase, slow, coffee_png, dot_png, language, word):
+    slow.seconds = 20
+    headers = {"X-Eraser-Deadline": "2", "Accept": "application/json", "Accept-Language": language}
+
+    response = erase(coffee_png, dot_png, model="slow", rough_when_late="true", headers=headers)
+
+    assert response.status_code == 200
+    assert response.headers["x-eraser-notice"] == "rough_result"
+    (notice,) = response.json()["notices"]
+    assert word in notice["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/predict", lambda image, mask: {"data": [image, mask]}),
+        ("/api/v1/inpaint", lambda image, mask: {"image": image, "mask": mask}),
+    ],
+    ids=["predict", "iopaint"],
+)
+def test_the_compatible_apis_heed_the_deadline_too(settings, slow, coffee_png, dot_png, path, body):
+    slow.seconds = 5
+    app = create_app(
+        settings.model_copy(update={"models": ModelSettings(default="slow")}), catalog=catalog_with(slow)
+    )
+    sent = body(*(base64.b64encode(each).decode() for each in (coffee_png, dot_png)))
+    with TestClient(app) as client:
+        late = client.post(path, json=sent, headers={"X-Eraser-Deadline": "0.5"})
+        wrong = client.post(path, json=sent, headers={"X-Eraser-Deadline": "soon"})
+
+    assert (late.status_code, wrong.status_code) == (504, 422)
+    assert (slow.asked[0].effort, slow.asked[0].rough_when_late) == ("balanced", False)

@@ -178,6 +178,27 @@ def test_a_mask_can_be_uploaded_and_the_format_is_kept(open_page, coffee_jpg, tm
         assert picture.format == "JPEG"
 
 
+def test_a_mask_that_left_a_rim_can_grow_to_it(open_page, encode, tmp_path):
+    y, x = np.mgrid[:160, :200]
+    away = np.hypot(x - 100, y - 80)
+    paths = {name: tmp_path / f"{name}.png" for name in ("image", "mask")}
+    paths["image"].write_bytes(encode(np.where(away < 40, 40, 180).astype(np.uint8)))
+    paths["mask"].write_bytes(encode((away < 38).astype(np.uint8) * 255))
+    page = open_page()
+    page.page.get_by_role("tab").nth(1).click()
+    for name, path in paths.items():
+        page.part(name).locator("input[type=file]").first.set_input_files(path)
+        page.part(name).locator("img").wait_for()
+    page.part("effort").get_by_label("Quick").check()
+    page.part("grow").get_by_role("checkbox").check()
+    page.part("upload_erase").click()
+    page.wait_for_result("upload_result")
+    page.shot("grown")
+
+    with Image.open(page.download("upload_download", tmp_path)) as picture:
+        assert np.asarray(picture).min() > 150
+
+
 @pytest.mark.parametrize("locale", WORDS)
 def test_failures_are_sentences_in_the_persons_language(open_page, tmp_path, locale):
     page, words = open_page(locale), WORDS[locale]

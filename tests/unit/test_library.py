@@ -14,13 +14,16 @@ from PIL import Image
 import magic_eraser
 from magic_eraser import Eraser, erase
 from magic_eraser.errors import (
+    DeadlineExceeded,
     EmptyMask,
     InvalidImage,
     InvalidMask,
     MaskSizeMismatch,
     ModelUnavailable,
     UnknownModel,
+    ValidationFailed,
 )
+from magic_eraser.models.inpainter import Effort
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +172,54 @@ def test_whatever_the_picture_and_the_mask_what_is_outside_does_not_change(telea
         far[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1] = False
     assert (out.shape, out.dtype) == (image.shape, image.dtype)
     assert (out[far] == image[far]).all()
+
+
+def test_another_seed_gives_a_variant_and_the_same_one_the_same_bytes(coffee, dot):
+    with Eraser("patch", threads=1) as eraser:
+        first, again, other = (eraser(coffee, dot, seed=seed) for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_a_stroke_too_narrow_grows_to_the_rim(telea):
+    y, x = np.mgrid[:160, :200]
+    away = np.hypot(x - 100, y - 80)
+    image = np.where(away < 40, 40, 180).astype(np.uint8)
+    assert telea(image, away < 38).min() == 40
+    assert telea(image, away < 38, dilate="auto").min() > 150
+
+
+@pytest.mark.parametrize("effort", ["fast", "balanced", "best", Effort.BEST])
+def test_every_effort_is_taken_by_every_model(telea, coffee, dot, effort):
+    assert (telea(coffee, dot, effort=effort)[~dot] == coffee[~dot]).all()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"dilate": 201},
+        {"dilate": "all"},
+        {"feather": -1},
+        {"seed": 2**32},
+        {"effort": "most"},
+        {"timeout": 0},
+    ],
+    ids=str,
+)
+def test_a_value_out_of_its_range_is_a_typed_error(telea, coffee, dot, wrong):
+    with pytest.raises(ValidationFailed, match=next(iter(wrong))):
+        telea(coffee, dot, **wrong)
+    with pytest.raises(ValidationFailed, match=next(iter(wrong))):
+        erase(coffee, dot, **wrong)
+
+
+def test_a_call_ends_at_its_timeout(coffee, dot):
+    with Eraser("patch") as eraser:
+        eraser(coffee, dot, timeout=60)
+        with pytest.raises(DeadlineExceeded):
+            eraser(coffee, dot, timeout=0.001)
+
+
+def test_fewer_than_one_thread_is_refused():
+    with pytest.raises(ValidationFailed, match="threads"):
+        Eraser(threads=0)

@@ -19,7 +19,7 @@ from magic_eraser.api.middleware import BodyCap, RequestContext
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.api.routes import erase, images, models
 from magic_eraser.billing.quota import Quota
-from magic_eraser.hosting import memory
+from magic_eraser.hosting import cores, memory
 from magic_eraser.hosting.pool import LocalPool, ModelPool, ModelState
 from magic_eraser.hosting.workers import Workers
 from magic_eraser.models.catalog import AUTO, CATALOG, Entry, find
@@ -113,14 +113,17 @@ def build_rooms(
 ) -> Rooms:
     """Everything behind the routes, joined. Does no I/O."""
     metrics = Metrics()
-    workers = Workers(settings.queue.slots)
+    slots = settings.queue.slots
+    workers = Workers(slots)
 
     def loaded(model: str, seconds: float) -> None:
         metrics.model_load_seconds.labels(model).observe(seconds)
         log.info("model_ready", model=model, seconds=round(seconds, 3))
 
-    pool = LocalPool(workers, catalog, on_load=loaded)
-    admission = SlotAdmission(settings.queue.slots, settings.queue.depth, on_refusal=metrics.refused)
+    threads = settings.models.threads or cores.share(cores.usable_cores(), slots)
+    cores.limit_opencv(threads)
+    pool = LocalPool(workers, catalog, threads=threads, on_load=loaded)
+    admission = SlotAdmission(slots, settings.queue.depth, on_refusal=metrics.refused)
     metrics.queue_depth.set_function(lambda: admission.waiting)
     for model, state in product(pool.cards(), ModelState):
         metrics.model_state.labels(model, state).set_function(partial(_is_in, pool, model, state))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends
+from fastapi import Depends, Header
 from starlette.requests import Request
 
 from magic_eraser.accounts.principal import LOCAL_OWNER, Principal
@@ -30,8 +30,27 @@ def _open(request: Request) -> None:
         raise Draining(retry_after=5)
 
 
+def _seconds(
+    request: Request,
+    asked: Annotated[
+        float | None,
+        Header(
+            alias="X-Eraser-Deadline",
+            gt=0,
+            allow_inf_nan=False,
+            description="Seconds that the answer may take from when the request is read, waiting included; the "
+            "server's own limit holds where it is lower, or none is given.",
+        ),
+    ] = None,
+) -> float:
+    limit = _rooms(request).settings.queue.deadline_seconds
+    return limit if asked is None else min(asked, limit)
+
+
 TheRooms = Annotated[Rooms, Depends(_rooms)]
 Caller = Annotated[Principal, Depends(_caller)]
+Seconds = Annotated[float, Depends(_seconds)]
+"""The time that the request may take, for its `Watch`: `X-Eraser-Deadline`, never above the server's setting."""
 WhileOpen = Depends(_open)
 """For routes that begin new work: 503 `draining` once the server is leaving."""
 

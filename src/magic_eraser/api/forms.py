@@ -7,19 +7,48 @@ import binascii
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic_core import PydanticCustomError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from magic_eraser.api.problems import translate
 from magic_eraser.errors import EraserError, InvalidImage, InvalidMask, ValidationFailed
+from magic_eraser.imaging.mask import MAX_GROWTH, Growth
 
 M = TypeVar("M", bound=BaseModel)
 _DATA_URL = re.compile(r"\s*data:[^,;]*(?:;[^,;]*)*;base64,", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
+_PIXELS: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=0, le=MAX_GROWTH)])
+
+
+def _growth(value: Any) -> Growth:
+    if value == "auto":
+        return "auto"
+    try:
+        return _PIXELS.validate_python(value)
+    except ValidationError:  # one sentence, where a union of types gives one for each of them
+        raise PydanticCustomError(
+            "growth", 'Input should be a whole number from 0 to {most}, or "auto"', {"most": MAX_GROWTH}
+        ) from None
+
+
+PixelsOrAuto = Annotated[
+    Growth,
+    PlainValidator(_growth),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": MAX_GROWTH},
+                {"const": "auto", "type": "string"},
+            ]
+        }
+    ),
+]
+"""A field of pixels, 0..200, or "auto"."""
 
 
 async def read_fields(request: Request) -> dict[str, Any]:

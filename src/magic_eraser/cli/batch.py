@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterable
@@ -14,9 +13,11 @@ from typing import Any, cast
 
 import typer
 
+from magic_eraser.cli import progress
 from magic_eraser.errors import EraserError, InvalidImage, InvalidMask, UnsupportedFormat
 from magic_eraser.imaging.codec import extension_of, format_of_extension
-from magic_eraser.library import Eraser
+from magic_eraser.library import Eraser, watch_for
+from magic_eraser.models.watch import Watch
 from magic_eraser.service.request import EraseOptions, EraseRequest, OutputFormat, OutputOptions
 
 SUFFIXES = ("", "_mask", "-mask", ".mask")
@@ -101,24 +102,31 @@ def run(
     options: EraseOptions,
     quality: int | None,
     *,
+    timeout: float | None,
     skip_done: bool,
-    progress: bool,
+    show: bool,
 ) -> list[Report]:
-    """Do them; one that fails does not stop the rest."""
+    """Do them; one that fails does not stop the rest.
+
+    Args:
+        timeout: seconds for each.
+        show: a progress bar.
+    """
     jobs = list(jobs)
     reports = []
-    with _bar(len(jobs)) if progress else nullcontext() as advance:
+    with progress.of_folder(len(jobs)) if show else nullcontext() as advance:
         for job in jobs:
             if skip_done and job.target.exists():
                 reports.append(Report(job, skipped=True))
             else:
-                reports.append(_one(eraser, job, options, quality))
+                reports.append(one(eraser, job, options, quality, watch_for(timeout)))
             if advance is not None:
                 advance(job.photo.name)
     return reports
 
 
-def _one(eraser: Eraser, job: Job, options: EraseOptions, quality: int | None) -> Report:
+def one(eraser: Eraser, job: Job, options: EraseOptions, quality: int | None, watch: Watch) -> Report:
+    """Do one; what goes wrong is in the report."""
     start = time.monotonic()
     try:
         if job.mask is None:
@@ -129,7 +137,7 @@ def _one(eraser: Eraser, job: Job, options: EraseOptions, quality: int | None) -
             options,
             OutputOptions(job.format, quality),
         )
-        result = eraser.run(request)
+        result = eraser.run(request, watch)
         assert result.encoded is not None
         _write(job.target, result.encoded.data)
     except EraserError as error:
@@ -198,24 +206,3 @@ def _same_file(a: Path, b: Path) -> bool:
         return a.samefile(b)
     except OSError:
         return False
-
-
-def _bar(total: int) -> Any:
-    """A progress bar on standard error: a context manager that gives `advance(name)`."""
-    from contextlib import contextmanager
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    @contextmanager
-    def bar() -> Any:
-        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-        with Progress(*columns, console=Console(file=sys.stderr)) as progress:
-            task = progress.add_task("", total=total)
-
-            def advance(name: str) -> None:
-                progress.update(task, advance=1, description=name)
-
-            yield advance
-
-    return bar()

@@ -55,6 +55,7 @@ class LocalPool:
     Args:
         workers: where they run.
         catalog: what is on offer.
+        threads: cores that one fill may use, >= 1; OpenCV's own number is set beside it, by `cores.limit_opencv`.
         on_load: told (model id, seconds) when one has become ready.
     """
 
@@ -62,10 +63,12 @@ class LocalPool:
         self,
         workers: Workers,
         catalog: Mapping[str, Entry] = CATALOG,
+        threads: int = 1,
         on_load: Callable[[str, float], None] | None = None,
     ) -> None:
         self._workers = workers
         self._catalog = catalog
+        self._threads = threads
         self._on_load = on_load
         self._ready: dict[str, Inpainter] = {}
         self._loading: dict[str, threading.Lock] = {name: threading.Lock() for name in catalog}
@@ -96,7 +99,7 @@ class LocalPool:
             model = self._ready.get(name)
             if model is None:
                 start = time.monotonic()
-                model = self._ready[name] = entry.load()
+                model = self._ready[name] = entry.load(self._threads)
                 if self._on_load is not None:
                     self._on_load(name, time.monotonic() - start)
             return model

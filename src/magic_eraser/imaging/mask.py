@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import cv2
 import numpy as np
@@ -20,9 +20,12 @@ from magic_eraser.errors import (
 )
 from magic_eraser.imaging.codec import MAX_PIXELS, decode
 from magic_eraser.imaging.photo import Box, Hole, Layout, Photo
+from magic_eraser.imaging.rim import grow_to_rim
 
 MAX_GROWTH = 200
 """Most pixels of `dilate` and of `feather`."""
+Growth = int | Literal["auto"]
+"""`dilate`: pixels, 0..`MAX_GROWTH`, or as far as the rim of what is covered goes."""
 
 Weight = NDArray[np.uint8]
 
@@ -84,20 +87,21 @@ def _luminance(photo: Photo) -> NDArray[Any]:
     return cv2.cvtColor(np.ascontiguousarray(photo.rgb()), cv2.COLOR_RGB2GRAY)
 
 
-def prepare_mask(hole: Hole, *, width: int, height: int, dilate: int = 0, feather: int = 0) -> Mask:
+def prepare_mask(hole: Hole, photo: Photo, *, dilate: Growth = 0, feather: int = 0) -> Mask:
     """Check the hole against the picture and grow it.
 
     Args:
         hole: bool (H, W).
-        width, height: the picture's, upright.
-        dilate: grow by a disc of this radius, 0..200 px.
+        photo: the picture; looked at only where `dilate` is "auto".
+        dilate: grow by a disc of this radius, 0..200 px; "auto": see `rim.grow_to_rim`, before the feather.
         feather: grow by so many px more, 0..200, over which the weight ramps down.
 
     Raises:
         MaskSizeMismatch, EmptyMask; InvalidMask where nothing of the picture would be left.
         ValueError: dilate or feather out of range.
     """
-    for name, value in (("dilate", dilate), ("feather", feather)):
+    width, height = photo.width, photo.height
+    for name, value in (("dilate", 0 if dilate == "auto" else dilate), ("feather", feather)):
         if not 0 <= value <= MAX_GROWTH:
             raise ValueError(f"{name} is 0..{MAX_GROWTH} px, not {value}")
     if hole.ndim != 2 or hole.dtype != np.bool_:
@@ -107,6 +111,8 @@ def prepare_mask(hole: Hole, *, width: int, height: int, dilate: int = 0, feathe
             f"The mask has {hole.shape[1]} x {hole.shape[0]} pixels, the image {width} x {height}.",
             f"蒙版为 {hole.shape[1]} x {hole.shape[0]} 像素，图片为 {width} x {height} 像素。",
         )
+    if dilate == "auto":
+        hole, dilate = grow_to_rim(photo, hole), 0
     box = _bounds(hole)
     if box is None:
         raise EmptyMask(

@@ -40,6 +40,8 @@ class ModelCard:
         working_hole: largest hole, in pixels of area, that it fills at. Crops beyond either are shrunk first and
             the fill is brought back to full size by `imaging.compose`. Both None: it does its own scaling.
         deep: it fills 16-bit samples itself; otherwise it is given 8-bit ones.
+        alpha: it fills opacity itself, given as a fourth channel where it is not the same everywhere; otherwise it
+            is given the three colours.
     """
 
     id: str
@@ -54,3 +56,4 @@ class ModelCard:
     working_size: int | None = None
     working_hole: int | None = None
     deep: bool = False
+    alpha: bool = False

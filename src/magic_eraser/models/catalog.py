@@ -19,10 +19,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A model on offer: its facts, and how to make it ready."""
+    """A model on offer: its facts, and how to make it ready, given the cores that one fill may use."""
 
     card: ModelCard
-    load: Callable[[], Inpainter]
+    load: Callable[[int], Inpainter]
 
 
 CATALOG: Mapping[str, Entry] = MappingProxyType(
@@ -30,8 +30,8 @@ CATALOG: Mapping[str, Entry] = MappingProxyType(
         entry.card.id: entry
         for entry in (
             Entry(PatchInpainter.card, PatchInpainter),
-            Entry(TeleaInpainter.card, TeleaInpainter),
-            Entry(NavierStokesInpainter.card, NavierStokesInpainter),
+            Entry(TeleaInpainter.card, lambda _threads: TeleaInpainter()),
+            Entry(NavierStokesInpainter.card, lambda _threads: NavierStokesInpainter()),
         )
     }
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,9 +13,17 @@ from magic_eraser.models.card import ModelCard
 from magic_eraser.models.watch import Watch
 
 Pixels = NDArray[Any]
-"""uint8 or uint16 array (H, W, 3): RGB in the picture's own colour space, gamma-encoded."""
+"""uint8 or uint16 array (H, W, 3): RGB in the picture's own colour space, gamma-encoded; (H, W, 4) with opacity."""
 Hole = NDArray[np.bool_]
 """bool array (H, W): True where the picture is unknown and to be filled."""
+
+
+class Effort(StrEnum):
+    """How much work a fill is worth: half the time, the usual, or several times the usual for the last bit."""
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    BEST = "best"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +33,17 @@ class InpaintOptions:
     Attributes:
         seed: 0..2**32-1; the same seed gives the same bytes, another one a variant.
         radius: neighbourhood in pixels of the PDE models.
+        effort: of models that can take more or less of it.
+        rough_when_late: answer what is there when the deadline comes near, rather than fail.
+        thin: of the PDE models: only the thin pieces of the hole are wanted, with the grain beside them and a
+            radius that suits them.
     """
 
     seed: int = 0
     radius: int = 4
+    effort: Effort = Effort.BALANCED
+    rough_when_late: bool = False
+    thin: bool = False
 
 
 class Inpainter(Protocol):
@@ -39,8 +55,8 @@ class Inpainter(Protocol):
         """Fill the hole.
 
         Args:
-            image: (H, W, 3), uint8, or uint16 where `card.deep`; what it holds inside `hole` must not be used.
-                It is not written to.
+            image: (H, W, 3), or (H, W, 4) where `card.alpha`; uint8, or uint16 where `card.deep`. What it holds
+                inside `hole` must not be used. It is not written to.
             hole: (H, W), at least one True.
             options: see there.
             watch: to be checked at least every 0.1 s of work.

@@ -5,8 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from copy import copy
+from typing import Self
 
 from magic_eraser.errors import Cancelled, DeadlineExceeded
+
+HURRY = 0.75
+"""Share of the time allowed after which the work should come to its end: the rest is for pasting and encoding."""
 
 
 class Watch:
@@ -20,9 +25,13 @@ class Watch:
     def __init__(
         self, seconds: float | None = None, on_progress: Callable[[float], None] | None = None
     ) -> None:
-        self.deadline = None if seconds is None else time.monotonic() + seconds
+        now = time.monotonic()
+        self.deadline = None if seconds is None else now + seconds
+        self._hurry_from = None if seconds is None else now + HURRY * seconds
         self._cancelled = threading.Event()
+        self._rough = threading.Event()
         self._on_progress = on_progress
+        self._span = (0.0, 1.0)
 
     def cancel(self) -> None:
         """Nobody waits for the result any more; the next `check` raises."""
@@ -36,6 +45,19 @@ class Watch:
         """Seconds left, not below 0; None without a deadline."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
+    def hurry(self) -> bool:
+        """Whether three quarters of the time allowed are used; never without a deadline."""
+        return self._hurry_from is not None and time.monotonic() >= self._hurry_from
+
+    def mark_rough(self) -> None:
+        """Write down that the work was ended before its best, because of the time (`rough_when_late`)."""
+        self._rough.set()
+
+    @property
+    def rough(self) -> bool:
+        """Whether any of the work was ended before its best."""
+        return self._rough.is_set()
+
     def check(self) -> None:
         """Raise `Cancelled` or `DeadlineExceeded` if the work should stop; costs under a microsecond."""
         if self._cancelled.is_set():
@@ -47,4 +69,12 @@ class Watch:
         """Tell how much is done, 0..1, and `check`."""
         self.check()
         if self._on_progress is not None:
-            self._on_progress(min(1.0, max(0.0, fraction)))
+            low, high = self._span
+            self._on_progress(low + min(1.0, max(0.0, fraction)) * (high - low))
+
+    def part(self, start: float, end: float) -> Self:
+        """The same watch for a part of the work: what it tells as 0..1 is `start`..`end` of this one."""
+        part = copy(self)  # the deadline and both events stay this watch's own
+        low, high = self._span
+        part._span = (low + start * (high - low), low + end * (high - low))  # noqa: SLF001 (a copy of this one)
+        return part

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,14 +22,25 @@ from magic_eraser.imaging.regions import Region, find_regions, shrink
 from magic_eraser.models import routing
 from magic_eraser.models.card import ModelCard
 from magic_eraser.models.catalog import AUTO, find
-from magic_eraser.models.inpainter import InpaintOptions, Pixels
+from magic_eraser.models.inpainter import Hole, InpaintOptions, Pixels
+from magic_eraser.models.routing import Step
 from magic_eraser.models.watch import Watch
 from magic_eraser.service.admission import Admission, NullAdmission
 from magic_eraser.service.cache import Cache, NullCache
-from magic_eraser.service.fill import alpha_fill, to_model_depth, to_picture_depth
-from magic_eraser.service.request import CacheResult, EraseOptions, EraseRequest, EraseResult
+from magic_eraser.service.fill import (
+    alpha_fill,
+    feathered,
+    to_model_depth,
+    to_picture_depth,
+    with_opacity,
+    without_opacity,
+)
+from magic_eraser.service.request import ROUGH, CacheResult, EraseOptions, EraseRequest, EraseResult
 from magic_eraser.service.safety import ContentFilter, NullFilter
 from magic_eraser.service.stages import Observe, Stages
+
+DECODED, FILLED = 0.1, 0.9
+"""How much of the whole is done, as progress tells it, before and after the fill."""
 
 
 class EraseService:
@@ -107,29 +121,33 @@ class EraseService:
     ) -> EraseResult:
         with stages.stage("decode"):
             photo, mask = await self._workers.run(watch, self._decode, request)
+        watch.progress(DECODED)
         with stages.stage("filter"):
             await self._filter.check(photo, watch)
-        card = self._choose(request.options, mask)
-        stages.model = card.id
-        kept = await self._cache.get(principal.tenant_id, request, card.id)
+        steps = await self._workers.run(watch, self._plan, request.options, mask, watch)
+        model = stages.model = steps[-1].model
+        kept = await self._cache.get(principal.tenant_id, request, model)
         if kept is not None:
             return kept
         with stages.stage("inpaint"):
-            erased = await self._inpaint(photo, mask, card, request.options, watch)
+            fill = watch.part(DECODED, FILLED)
+            erased = await self._inpaint(photo, mask, steps, request.options, fill)
         with stages.stage("encode"):
             encoded = await self._encode(erased, request, watch)
         cached: CacheResult = "bypass" if isinstance(self._cache, NullCache) else "miss"
+        notices = erased.notices if encoded is None else encoded.notices
         result = EraseResult(
             photo=erased if encoded is None else None,
             encoded=encoded,
-            model=card.id,
+            model=model,
             cache=cached,
             width=erased.width,
             height=erased.height,
             seconds=dict(stages.seconds),
-            notices=erased.notices if encoded is None else encoded.notices,
+            notices=(*notices, ROUGH) if watch.rough else notices,
         )
-        await self._cache.put(principal.tenant_id, request, result)
+        if not watch.rough:  # the next caller may have more time
+            await self._cache.put(principal.tenant_id, request, result)
         return result
 
     # --- the steps ------------------------------------------------------------------------------------
@@ -139,38 +157,52 @@ class EraseService:
         photo = image if isinstance(image, Photo) else decode(image, max_pixels=self._max_pixels)
         hole = decode_mask(mask, max_pixels=self._max_pixels) if isinstance(mask, bytes) else mask
         options = request.options
-        return photo, prepare_mask(
-            hole,
-            width=photo.width,
-            height=photo.height,
-            dilate=options.dilate,
-            feather=options.feather,
-        )
+        return photo, prepare_mask(hole, photo, dilate=options.dilate, feather=options.feather)
 
-    def _choose(self, options: EraseOptions, mask: Mask) -> ModelCard:
+    def _plan(self, options: EraseOptions, mask: Mask, watch: Watch) -> tuple[Step, ...]:
         if options.model != AUTO:
-            return self._card(options.model)
-        return self._card(routing.choose(mask.hole, self.pool.cards().keys()))
+            return (Step(self._card(options.model).id, mask.hole),)
+        return routing.plan(mask.hole, self.pool.cards().keys(), watch)
 
     async def _inpaint(
-        self, photo: Photo, mask: Mask, card: ModelCard, options: EraseOptions, watch: Watch
+        self, photo: Photo, mask: Mask, steps: Sequence[Step], options: EraseOptions, watch: Watch
     ) -> Photo:
+        fills: list[Fill] = []
+        seen, unknown = photo, mask.hole
+        for step, share in zip(steps, _shares([step.hole for step in steps], watch), strict=True):
+            fills += await self._fill(seen, mask, unknown, step, options, share)
+            seen = await self._workers.run(watch, photo.with_fills, fills)
+            unknown = unknown & ~step.hole
+        return seen
+
+    async def _fill(
+        self, photo: Photo, mask: Mask, unknown: Hole, step: Step, options: EraseOptions, watch: Watch
+    ) -> list[Fill]:
+        """One model's share, crop by crop; what is `unknown` beside it must not be looked at."""
+        card = self._card(step.model)
         regions = await self._workers.run(
             watch,
             find_regions,
-            mask.hole,
+            step.hole,
             context=card.context,
             min_context=card.min_context,
-            working_size=card.working_size,
-            working_hole=card.working_hole,
+            working_size=None if step.thin else card.working_size,
+            working_hole=None if step.thin else card.working_hole,
         )
-        how = InpaintOptions(seed=options.seed, radius=options.radius)
+        how = InpaintOptions(
+            seed=options.seed,
+            radius=options.radius,
+            effort=options.effort,
+            rough_when_late=options.rough_when_late,
+            thin=step.thin,
+        )
         fills = []
-        for region in regions:
-            image, unknown = await self._workers.run(watch, _cut, photo, region, card)
-            filled = await self.pool.inpaint(card.id, image, unknown, how, watch)
-            fills.append(await self._workers.run(watch, _paste, photo, mask, region, filled, how))
-        return await self._workers.run(watch, photo.with_fills, fills)
+        for region, share in zip(regions, _shares([each.hole for each in regions], watch), strict=True):
+            here = replace(region, unknown=unknown[region.box.slices])
+            image, hole = await self._workers.run(watch, _cut, photo, here, card)
+            filled = await self.pool.inpaint(card.id, image, hole, how, share)
+            fills.append(await self._workers.run(watch, _paste, photo, mask, here, filled, how))
+        return fills
 
     async def _encode(self, photo: Photo, request: EraseRequest, watch: Watch) -> Encoded | None:
         output = request.output
@@ -191,9 +223,18 @@ class EraseService:
         return cards[options.model].cost
 
 
+def _shares(holes: Sequence[Hole], watch: Watch) -> Iterator[Watch]:
+    """The watch for each of them: of the whole progress as much as it has of the pixels."""
+    sizes = [np.count_nonzero(hole) for hole in holes]
+    ends = [float(end) for end in np.cumsum(sizes) / max(1, sum(sizes))]
+    for start, end in pairwise([0.0, *ends]):
+        yield watch.part(start, end)
+
+
 def _cut(photo: Photo, region: Region, card: ModelCard) -> tuple[Pixels, Any]:
     """The crop as the model is to see it, and what is unknown in it."""
-    image = to_model_depth(photo.rgb(region.box), card)
+    colours, alpha = photo.rgb(region.box), photo.alpha(region.box)
+    image = to_model_depth(with_opacity(colours, alpha, region.unknown, card), card)
     if region.scale > 1:
         return shrink(image, region.unknown, region.scale)
     return image, region.unknown
@@ -203,14 +244,15 @@ def _paste(photo: Photo, mask: Mask, region: Region, filled: Pixels, options: In
     """The model's answer at the picture's size, depth and softness."""
     box, hole = region.box, region.hole
     image = photo.rgb(box)
-    filled = to_picture_depth(filled, image.dtype)
+    filled, alpha = without_opacity(to_picture_depth(filled, image.dtype))
     if region.scale > 1:
         filled = compose.enlarge(filled, image, hole, region.unknown, options.seed)
     original = photo.alpha(box)
-    alpha = None if original is None else alpha_fill(original, hole, region.unknown)
+    if original is not None and alpha is None:
+        alpha = alpha_fill(original, hole, region.unknown)
     if mask.weight is not None:
-        weight = np.where(hole, mask.weight[box.slices], 0).astype(np.uint8)
-        filled = compose.blend(image, filled, weight)
+        weight = mask.weight[box.slices]
+        filled = feathered(image, filled, hole, weight)
         if original is not None and alpha is not None:
-            alpha = compose.blend(original, alpha, weight)
+            alpha = feathered(original, alpha, hole, weight)
     return Fill(box=box, rgb=filled, alpha=alpha, hole=hole)

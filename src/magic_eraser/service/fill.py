@@ -8,8 +8,52 @@ import cv2
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from magic_eraser.imaging.compose import blend
 from magic_eraser.models.card import ModelCard
 from magic_eraser.models.inpainter import Hole, Pixels
+
+
+def with_opacity(colours: Pixels, alpha: NDArray[Any] | None, unknown: Hole, card: ModelCard) -> Pixels:
+    """Opacity as a fourth channel, where there is one, it is not the same everywhere, and the model knows what to do.
+
+    Args:
+        colours: (h, w, 3). alpha: (h, w), of the same dtype.
+        unknown: (h, w), what must not be looked at.
+    """
+    if not card.alpha or alpha is None or _is_even(alpha, unknown):
+        return colours
+    return np.dstack([colours, alpha])
+
+
+def without_opacity(filled: Pixels) -> tuple[Pixels, NDArray[Any] | None]:
+    """Colours (h, w, 3), and what the model made of the opacity (h, w), where it was given one."""
+    if filled.shape[2] == 3:
+        return filled, None
+    return np.ascontiguousarray(filled[..., :3]), filled[..., 3]
+
+
+def feathered(
+    original: NDArray[Any], filled: NDArray[Any], hole: Hole, weight: NDArray[np.uint8]
+) -> NDArray[Any]:
+    """The fill, mixed with the original where the weight is neither 0 nor 255: a rim, so no copies of a large crop.
+
+    Args:
+        original, filled: (h, w, 3) or (h, w), uint8 or uint16, alike.
+        hole: (h, w). weight: (h, w), see `Mask`.
+
+    Returns:
+        `filled` itself, written to, or a copy where that cannot be.
+    """
+    rim = np.nonzero(hole & (weight < 255))
+    out = filled if filled.flags.writeable else filled.copy()
+    # one row of pixels, as `blend` wants pictures
+    out[rim] = blend(original[rim][None], filled[rim][None], weight[rim][None])[0]
+    return out
+
+
+def _is_even(alpha: NDArray[Any], unknown: Hole) -> bool:
+    known = alpha[~unknown]
+    return not known.size or bool((known == known[0]).all())
 
 
 def to_model_depth(image: Pixels, card: ModelCard) -> Pixels:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import index
 from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from magic_eraser.errors import ValidationFailed
 from magic_eraser.imaging.codec import Encoded
+from magic_eraser.imaging.mask import MAX_GROWTH, Growth
 from magic_eraser.imaging.photo import Notice, Photo
 from magic_eraser.models.catalog import AUTO
+from magic_eraser.models.inpainter import Effort
 
 CacheResult = Literal["hit", "miss", "bypass"]
 OutputFormat = Literal["same", "png", "jpeg", "webp", "avif", "bmp", "tiff", "gif"]
@@ -21,17 +25,71 @@ class EraseOptions:
 
     Attributes:
         model: a model id, or "auto".
-        dilate: pixels by which the hole grows, 0..200.
+        dilate: pixels by which the hole grows, 0..200, or "auto": as far as what it covers reaches beyond it.
         feather: pixels of soft transition beyond that, 0..200.
         seed: 0..2**32-1; another seed gives a variant.
         radius: neighbourhood in pixels of the PDE models, 1..64.
+        effort: how much work the fill is worth; its name will do.
+        rough_when_late: where the deadline comes near, the best that is there, with a notice, rather than nothing.
+
+    Raises:
+        ValidationFailed: a value out of its range, of whichever door.
     """
 
     model: str = AUTO
-    dilate: int = 0
+    dilate: Growth = 0
     feather: int = 0
     seed: int = 0
     radius: int = 4
+    effort: Effort = Effort.BALANCED
+    rough_when_late: bool = False
+
+    def __post_init__(self) -> None:
+        growth = (
+            self.dilate if self.dilate == "auto" else _whole("dilate", self.dilate, MAX_GROWTH, auto=True)
+        )
+        if self.effort not in list(Effort):
+            names = ", ".join(Effort)
+            raise _fault("effort", self.effort, f"one of {names}", f"{names} 之一")
+        settled: dict[str, Any] = {
+            "dilate": growth,
+            "feather": _whole("feather", self.feather, MAX_GROWTH),
+            "seed": _whole("seed", self.seed, 2**32 - 1),
+            "radius": _whole("radius", self.radius, 64, least=1),
+            "effort": Effort(self.effort),
+        }
+        for name, value in settled.items():
+            object.__setattr__(self, name, value)
+
+
+def _whole(name: str, value: Any, most: int, *, least: int = 0, auto: bool = False) -> int:
+    """Any kind of whole number, numpy's among them, as an int."""
+    try:
+        if not isinstance(value, bool) and least <= index(value) <= most:
+            return index(value)
+    except TypeError:
+        pass
+    expected, chinese = f"a whole number from {least} to {most}", f"{least} 到 {most} 的整数"
+    if auto:
+        expected, chinese = f'{expected}, or "auto"', f"{chinese}或 auto"
+    raise _fault(name, value, expected, chinese)
+
+
+def _fault(name: str, value: Any, expected: str, chinese: str) -> ValidationFailed:
+    given = repr(value)[:60]
+    return ValidationFailed(
+        f"{name} is {expected}, not {given}.",
+        f"{name} 应为{chinese}，而不是 {given}。",
+        extra={"errors": [{"pointer": f"/{name}", "message": f"{expected}, not {given}"}]},
+    )
+
+
+ROUGH = Notice(
+    "rough_result",
+    "The time limit came near, so this is the best that was ready; with more time the fill is finer.",
+    "时限将至，这是已完成的最好结果；时间更充裕时填补会更精细。",
+)
+"""Where `rough_when_late` made a difference."""
 
 
 @dataclass(frozen=True, slots=True)

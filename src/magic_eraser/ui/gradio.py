@@ -20,6 +20,7 @@ from gradio.i18n import I18nData
 from starlette.middleware.cors import CORSMiddleware
 
 from magic_eraser.models.catalog import AUTO
+from magic_eraser.models.inpainter import Effort
 from magic_eraser.service.erase import EraseService
 from magic_eraser.ui.simple_mode import Handlers
 from magic_eraser.ui.simple_mode_guard import GuardedBlocks, OnlyWhatIsUsed
@@ -118,15 +119,23 @@ def _fill(handlers: Handlers, service: EraseService, i18n: gr.I18n) -> None:
     model = gr.Dropdown(
         models, value=AUTO, label=say("model"), info=say("model_info"), elem_id="me_model", render=False
     )
+    efforts = [(say(f"effort_{name}"), str(name)) for name in Effort]
+    effort = gr.Radio(
+        efforts, value=str(Effort.BALANCED), label=say("effort"), elem_id="me_effort", render=False
+    )
+    grow = gr.Checkbox(label=say("grow"), info=say("grow_info"), elem_id="me_grow", render=False)
+    choices = [model, effort, grow]
     with gr.Tabs():
         with gr.Tab(say("tab_paint"), id="paint", elem_id="me_tab_paint"):
-            _paint_tab(handlers, say, model)
+            _paint_tab(handlers, say, choices)
         with gr.Tab(say("tab_upload"), id="upload", elem_id="me_tab_upload"):
-            _upload_tab(handlers, say, model)
-    model.render()
+            _upload_tab(handlers, say, choices)
+    with gr.Row():
+        for each in choices:
+            each.render()
 
 
-def _paint_tab(handlers: Handlers, say: Say, model: gr.Dropdown) -> None:
+def _paint_tab(handlers: Handlers, say: Say, choices: list[gr.Component]) -> None:
     with gr.Row():
         with gr.Column():
             editor = gr.ImageEditor(
@@ -147,7 +156,7 @@ def _paint_tab(handlers: Handlers, say: Say, model: gr.Dropdown) -> None:
     _forget(clear, download)
     erase.click(
         handlers.paint,
-        [editor, model],
+        [editor, *choices],
         [slider, download],
         preprocess=False,
         show_progress_on=slider,
@@ -155,7 +164,7 @@ def _paint_tab(handlers: Handlers, say: Say, model: gr.Dropdown) -> None:
     )
 
 
-def _upload_tab(handlers: Handlers, say: Say, model: gr.Dropdown) -> None:
+def _upload_tab(handlers: Handlers, say: Say, choices: list[gr.Component]) -> None:
     with gr.Row():
         with gr.Column():
             with gr.Row():
@@ -175,7 +184,7 @@ def _upload_tab(handlers: Handlers, say: Say, model: gr.Dropdown) -> None:
     _forget(clear, download)
     erase.click(
         handlers.upload,
-        [image, mask, model],
+        [image, mask, *choices],
         [slider, download],
         preprocess=False,
         show_progress_on=slider,
@@ -184,7 +193,7 @@ def _upload_tab(handlers: Handlers, say: Say, model: gr.Dropdown) -> None:
     # `/predict` answers one file, the page shows two.
     gr.Button(visible=False).click(
         handlers.predict,
-        [image, mask, model],
+        [image, mask, choices[0]],
         gr.Image(label="result", visible=False, format="png", type="filepath"),
         preprocess=False,
         api_name="predict",

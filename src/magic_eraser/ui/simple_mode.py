@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 import numpy as np
@@ -19,6 +19,7 @@ from magic_eraser.errors import EmptyMask, EraserError, InternalError, InvalidMa
 from magic_eraser.imaging.codec import extension_of, probe
 from magic_eraser.imaging.photo import Hole
 from magic_eraser.models.catalog import AUTO
+from magic_eraser.models.inpainter import Effort
 from magic_eraser.service.erase import EraseService
 from magic_eraser.service.request import EraseOptions, EraseRequest
 from magic_eraser.telemetry.logging import get_logger
@@ -61,22 +62,27 @@ class Handlers:
         Returns:
             The photo without the object, in its own format.
         """
+        return await self._predict(image, mask, (model, Effort.BALANCED, False), request)
+
+    async def upload(
+        self, image: Uploaded, mask: Uploaded, model: str, effort: str, grow: bool, request: gr.Request
+    ) -> tuple[tuple[str, str], Any]:
+        """The second tab: `predict`, shown beside the photo."""
+        result = await self._predict(image, mask, (model, effort, grow), request)
+        return _shown(image, result)
+
+    async def _predict(
+        self, image: Uploaded, mask: Uploaded, choices: tuple[str, str, bool], request: gr.Request | None
+    ) -> str:
         language = self._reads(request)
         with _sentences(language):
             photo = _file(image, "no_image", language)
             hole = _file(mask, "no_mask", language)
             mask_bytes = await asyncio.to_thread(hole.read_bytes)
-            return await self._erase(photo, image, mask_bytes, model, language)
-
-    async def upload(
-        self, image: Uploaded, mask: Uploaded, model: str, request: gr.Request
-    ) -> tuple[tuple[str, str], Any]:
-        """The second tab: `predict`, shown beside the photo."""
-        result = await self.predict(image, mask, model, request)
-        return _shown(image, result)
+            return await self._erase(photo, image, mask_bytes, _options(*choices), language)
 
     async def paint(
-        self, drawing: dict[str, Any] | None, model: str, request: gr.Request
+        self, drawing: dict[str, Any] | None, model: str, effort: str, grow: bool, request: gr.Request
     ) -> tuple[tuple[str, str], Any]:
         """The first tab: the mask is what was painted over the photo."""
         language = self._reads(request)
@@ -86,14 +92,15 @@ class Handlers:
             photo = _file(background, "no_image", language)
             layers = [_file(layer, "file_gone", language) for layer in drawing.get("layers") or ()]
             hole = await asyncio.to_thread(_painted, photo, layers, language)
-            result = await self._erase(photo, background, hole, model, language)
+            options = _options(model, effort, grow)
+            result = await self._erase(photo, background, hole, options, language)
         return _shown(background, result)
 
     async def _erase(
-        self, photo: Path, uploaded: Uploaded, mask: bytes | Hole, model: str, language: Language
+        self, photo: Path, uploaded: Uploaded, mask: bytes | Hole, options: EraseOptions, language: Language
     ) -> str:
         image = await asyncio.to_thread(photo.read_bytes)
-        request = EraseRequest(image, mask, EraseOptions(model=model or AUTO))
+        request = EraseRequest(image, mask, options)
         result = await self._service.erase(LOCAL_OWNER, request)
         for notice in result.notices:
             gr.Info(notice.message_zh if language == "zh" else notice.message)
@@ -122,6 +129,19 @@ def _sentences(language: Language) -> Iterator[None]:
     else:
         return
     fail(sentence)
+
+
+def _options(model: str, effort: str, grow: bool) -> EraseOptions:
+    """What was chosen beside the pictures.
+
+    Raises:
+        ValidationFailed: there is no such effort. (The service knows the models.)
+    """
+    return EraseOptions(
+        model=model or AUTO,
+        dilate="auto" if grow else 0,
+        effort=cast("Effort", effort or Effort.BALANCED),  # by its name: the options see to it
+    )
 
 
 def _file(uploaded: Uploaded, missing: str, language: Language) -> Path:

@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 
 from magic_eraser import __version__
+from magic_eraser.cli import erase as cli
+from magic_eraser.models.inpainter import Effort
 
 
 def run(*arguments, cwd=None, **environment) -> subprocess.CompletedProcess:
@@ -176,6 +178,86 @@ def test_an_unknown_model_is_refused(photo):
     done = run("erase", "photo.jpg", "mask.png", "-o", "x.png", "--model", "lamma", cwd=photo)
     assert done.returncode == 1
     assert "patch" in done.stderr
+
+
+def test_the_mask_grows_by_a_number_or_to_the_rim(tmp_path):
+    y, x = np.mgrid[:160, :200]
+    away = np.hypot(x - 100, y - 80)
+    Image.fromarray(np.where(away < 40, 40, 180).astype(np.uint8)).save(tmp_path / "photo.png")
+    Image.fromarray((away < 38).astype(np.uint8) * 255).save(tmp_path / "mask.png")
+
+    darkest = {}
+    for growth in ("0", "4", "auto"):
+        done = run(
+            "erase",
+            "photo.png",
+            "mask.png",
+            "-o",
+            "x.png",
+            "--model",
+            "telea",
+            "--dilate",
+            growth,
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0, done.stderr
+        darkest[growth] = pixels(tmp_path / "x.png").min()
+
+    assert darkest["0"] == 40
+    assert min(darkest["4"], darkest["auto"]) > 150
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--dilate", "201"),
+        ("--dilate", "-1"),
+        ("--dilate", "all"),
+        ("--dilate", "1.5"),
+        ("--effort", "most"),
+        ("--timeout", "0"),
+        ("--timeout", "nan"),
+        ("--threads", "0"),
+        ("--seed", "-1"),
+    ],
+)
+def test_a_value_out_of_its_range_is_wrong_usage(photo, option, value):
+    done = run("erase", "photo.jpg", "mask.png", "-o", "x.png", option, value, cwd=photo)
+    assert done.returncode == 2
+    assert option in done.stderr
+    assert not (photo / "x.png").exists()
+
+
+def test_seed_effort_threads_and_timeout_are_taken(photo):
+    options = (
+        "--effort",
+        "best",
+        "--threads",
+        "1",
+        "--timeout",
+        "60",
+        "--rough-when-late",
+        "--model",
+        "patch",
+    )
+    made = []
+    for seed in ("1", "1", "2"):
+        done = run("erase", "photo.jpg", "mask.png", "-o", "x.png", "--seed", seed, *options, cwd=photo)
+        assert done.returncode == 0, done.stderr
+        made.append(pixels(photo / "x.png"))
+    assert (made[0] == made[1]).all()
+    assert (made[0] != made[2]).any()
+
+
+def test_a_photograph_ends_at_its_timeout(photo):
+    done = run("erase", "photo.jpg", "mask.png", "-o", "x.png", "--timeout", "0.001", cwd=photo)
+    assert done.returncode == 1
+    assert "timeout" in done.stderr
+    assert not (photo / "x.png").exists()
+
+
+def test_the_efforts_are_those_of_the_models():
+    assert list(map(str, cli.Effort)) == list(map(str, Effort))
 
 
 # --- folders ------------------------------------------------------------------------------------------

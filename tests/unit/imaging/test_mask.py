@@ -33,7 +33,11 @@ def white(hole: np.ndarray) -> np.ndarray:
 
 
 def prepare(hole: np.ndarray, **options):
-    return prepare_mask(hole, width=hole.shape[1], height=hole.shape[0], **options)
+    return prepare_mask(hole, blank(*hole.shape), **options)
+
+
+def blank(height: int, width: int) -> Photo:
+    return Photo.from_array(np.zeros((height, width), np.uint8))
 
 
 # --- reading --------------------------------------------------------------------------------------------------
@@ -119,7 +123,7 @@ def test_a_mask_that_cannot_be_read_is_the_masks_fault(painted):
 
 def test_a_mask_of_another_size_is_refused_with_both_sizes(painted):
     with pytest.raises(MaskSizeMismatch, match="80 x 60 pixels, the image 60 x 80") as caught:
-        prepare_mask(painted, width=60, height=80)
+        prepare_mask(painted, blank(80, 60))
     assert "80 x 60" in caught.value.detail_zh
 
 
@@ -244,3 +248,48 @@ def test_a_small_hole_in_a_large_picture_is_grown_in_milliseconds():
     prepare(hole, dilate=20, feather=20)
     # 4 ms measured; the whole 12 MP by cv2.dilate would take seconds.
     assert time.process_time() - start < 0.25
+
+
+# --- growing to the rim ---------------------------------------------------------------------------------------
+
+
+def disc_on_grass() -> tuple[Photo, np.ndarray, np.ndarray]:
+    """A dark disc on light noise, its pixels, and a stroke that leaves 3 px of its rim."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[:160, :200]
+    away = np.hypot(x - 100, y - 80)
+    pixels = np.where((away < 40)[..., None], 40, 180) + rng.normal(0, 6, (160, 200, 3))
+    return Photo.from_array(pixels.clip(0, 255).astype(np.uint8)), away < 40, away < 37
+
+
+def test_auto_takes_the_rim_that_the_stroke_left_and_little_else():
+    photo, disc, stroke = disc_on_grass()
+    hole = prepare_mask(stroke, photo, dilate="auto").hole
+    assert hole[stroke].all()
+    assert hole[disc].mean() > 0.99
+    assert (hole & ~disc).sum() < 0.1 * disc.sum()
+
+
+def test_auto_grows_before_the_feather_which_then_begins_at_the_rim():
+    photo, _disc, stroke = disc_on_grass()
+    grown = prepare_mask(stroke, photo, dilate="auto").hole
+    mask = prepare_mask(stroke, photo, dilate="auto", feather=4)
+    assert mask.weight is not None
+    assert (mask.weight[grown] == 255).all()
+    assert np.array_equal(mask.hole, prepare_mask(grown, photo, feather=4).hole)
+    assert mask.hole.sum() > grown.sum()
+
+
+def test_auto_refuses_what_every_growth_refuses(painted):
+    with pytest.raises(EmptyMask):
+        prepare(np.zeros_like(painted), dilate="auto")
+    with pytest.raises(InvalidMask):
+        prepare(np.ones_like(painted), dilate="auto")
+    with pytest.raises(MaskSizeMismatch):
+        prepare_mask(painted, blank(80, 60), dilate="auto")
+
+
+def test_auto_never_takes_the_last_known_pixel(painted):
+    hole = np.ones_like(painted)
+    hole[0, 0] = False
+    assert np.array_equal(prepare(hole, dilate="auto").hole, hole)

@@ -1,60 +1,66 @@
-"""What "auto" picks."""
+"""What "auto" does."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from magic_eraser.models.catalog import CATALOG
-from magic_eraser.models.routing import choose, is_thin
-
-
-def canvas() -> np.ndarray:
-    return np.zeros((300, 400), np.uint8)
+from magic_eraser.models.routing import plan
+from magic_eraser.models.watch import Watch
 
 
 def scratch() -> np.ndarray:
-    mask = canvas()
-    cv2.line(mask, (10, 20), (380, 250), 1, 3)
-    cv2.line(mask, (10, 250), (380, 20), 1, 3)
-    return mask > 0
-
-
-def specks() -> np.ndarray:
-    mask = canvas()
-    for y, x in np.random.default_rng(1).integers(10, 290, (60, 2)):
-        cv2.circle(mask, (int(x), int(y)), 1, 1, -1)
+    mask = np.zeros((300, 400), np.uint8)
+    cv2.line(mask, (10, 20), (380, 250), 1, 2)
+    cv2.line(mask, (10, 250), (380, 20), 1, 2)
     return mask > 0
 
 
 def blob() -> np.ndarray:
-    mask = canvas()
-    cv2.circle(mask, (200, 150), 40, 1, -1)
+    mask = np.zeros((300, 400), np.uint8)
+    cv2.circle(mask, (200, 60), 30, 1, -1)
     return mask > 0
 
 
-@pytest.mark.parametrize("thin", [scratch(), specks()], ids=["crossing scratches", "specks"])
-def test_thin_holes_go_to_the_pde(thin):
-    assert is_thin(thin)
-    assert choose(thin, CATALOG.keys()) == "telea"
+def test_thin_holes_go_to_the_pde():
+    (step,) = plan(scratch(), CATALOG.keys(), Watch())
+
+    assert (step.model, step.thin) == ("telea", True)
+    assert (step.hole == scratch()).all()
 
 
-def test_an_object_goes_to_the_patches():
-    assert choose(blob(), CATALOG.keys()) == "patch"
+def test_an_object_goes_to_the_best_model():
+    (step,) = plan(blob(), CATALOG.keys(), Watch())
+
+    assert (step.model, step.thin) == ("patch", False)
 
 
-def test_an_object_beside_a_scratch_goes_to_the_patches():
-    assert choose(blob() | scratch(), CATALOG.keys()) == "patch"
+def test_an_object_beside_a_scratch_is_divided_and_the_rest_comes_last():
+    first, second = plan(blob() | scratch(), CATALOG.keys(), Watch())
 
-
-def test_a_thin_hole_at_the_edge_of_the_picture_is_thin():
-    mask = canvas()
-    mask[:, :3] = 1
-
-    assert is_thin(mask > 0)
+    assert (first.model, first.thin) == ("telea", True)
+    assert (second.model, second.thin) == ("patch", False)
+    assert (first.hole == scratch()).all()
+    assert (second.hole == blob()).all()
 
 
 def test_what_is_not_there_is_not_chosen():
-    assert choose(scratch(), {"patch"}) == "patch"
-    assert choose(blob(), {"ns"}) == "ns"
+    assert [step.model for step in plan(scratch(), {"patch"}, Watch())] == ["patch"]
+    assert [step.model for step in plan(scratch(), {"ns", "patch"}, Watch())] == ["ns"]
+    assert [step.model for step in plan(blob(), {"ns"}, Watch())] == ["ns"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    arrays(np.bool_, st.tuples(st.integers(1, 40), st.integers(1, 40))).filter(np.any),
+    st.sets(st.sampled_from(["patch", "telea", "ns"]), min_size=1),
+)
+def test_every_hole_pixel_has_exactly_one_step(hole, present):
+    steps = plan(hole, present, Watch())
+
+    assert (sum(step.hole.astype(int) for step in steps) == hole).all()
+    assert all(step.model in present and step.hole.any() for step in steps)

@@ -20,6 +20,7 @@ from magic_eraser.errors import (
 from magic_eraser.hosting.pool import LocalPool, ModelState
 from magic_eraser.hosting.workers import Workers
 from magic_eraser.imaging.photo import Photo
+from magic_eraser.models.inpainter import Effort
 from magic_eraser.models.watch import Watch
 from magic_eraser.service.admission import SlotAdmission
 from magic_eraser.service.erase import EraseService
@@ -239,3 +240,115 @@ def test_auto_says_what_ran(build, coffee_png, dot_png, coffee, encode):
     thick = run(build(cache=None).erase(LOCAL_OWNER, request(coffee_png, dot_png, "auto")))
 
     assert (thin.model, thick.model) == ("telea", "patch")
+
+
+def test_auto_gives_thin_pieces_to_the_pde_and_the_rest_to_the_best_model(build, coffee, dot, encode):
+    """What the answer names is the model of the rest; the thin pieces are as the PDE alone fills them."""
+    scratch = np.zeros((400, 600), bool)
+    scratch[300:303, 50:400] = True
+    service = build(cache=None)
+
+    def erased(hole, model):
+        photo = Photo.from_array(coffee)
+        return run(
+            service.erase(LOCAL_OWNER, EraseRequest(photo, hole, EraseOptions(model=model), output=None))
+        )
+
+    both, thin, rest = (
+        erased(hole, model) for hole, model in ((dot | scratch, "auto"), (scratch, "auto"), (dot, "patch"))
+    )
+
+    assert (both.model, thin.model) == ("patch", "telea")
+    pixels = both.photo.to_array()
+    assert (pixels[scratch] == thin.photo.to_array()[scratch]).all()
+    assert (pixels[dot] == rest.photo.to_array()[dot]).all()
+    assert (pixels[~dot & ~scratch] == coffee[~dot & ~scratch]).all()
+
+
+def test_what_else_is_unknown_is_not_seen_by_the_first_step(build, coffee, encode):
+    hole = np.zeros((400, 600), bool)
+    hole[100:103, 50:400] = hole[106:180, 200:290] = True
+    service = build(cache=None)
+    painted = []
+    for colour in (0, 255):
+        image = coffee.copy()
+        image[hole] = colour
+        wanted = EraseRequest(Photo.from_array(image), hole, EraseOptions(model="auto"), output=None)
+        painted.append(run(service.erase(LOCAL_OWNER, wanted)).photo.to_array())
+
+    assert (painted[0] == painted[1]).all()
+
+
+def test_what_is_asked_of_the_fill_reaches_the_model(build, slow, coffee_png, dot_png):
+    options = {"seed": 7, "radius": 3, "effort": "best", "rough_when_late": True}
+
+    run(build().erase(LOCAL_OWNER, request(coffee_png, dot_png, **options)))
+
+    asked = slow.asked[0]
+    assert (asked.seed, asked.radius, asked.effort, asked.rough_when_late) == (7, 3, Effort.BEST, True)
+
+
+def test_near_the_deadline_the_best_that_is_there_is_answered_with_a_notice(build, slow, coffee_png, dot_png):
+    slow.seconds = 10
+
+    result = run(
+        build().erase(LOCAL_OWNER, request(coffee_png, dot_png, rough_when_late=True), Watch(seconds=2))
+    )
+
+    (notice,) = result.notices
+    assert notice.code == "rough_result"
+    assert "time limit" in notice.message
+    assert "时限" in notice.message_zh
+    assert slow.stopped_by == []
+
+
+def test_a_rough_result_is_not_kept_for_others(build, slow, diary, coffee_png, dot_png):
+    slow.seconds = 10
+    wanted = request(coffee_png, dot_png, rough_when_late=True)
+
+    run(build().erase(LOCAL_OWNER, wanted, Watch(seconds=2)))
+
+    assert "cache put" not in diary.lines
+    assert diary.lines[-1] == "settle r1 1"
+
+
+def test_with_time_enough_nothing_is_rough(build, coffee_png, dot_png):
+    wanted = request(coffee_png, dot_png, rough_when_late=True)
+
+    assert run(build().erase(LOCAL_OWNER, wanted, Watch(seconds=60))).notices == ()
+
+
+def test_progress_goes_through_every_hole_and_never_back(build, coffee, dot):
+    """Two far-apart blots and a scratch: two models, three crops, one progress."""
+    hole = dot.copy()
+    hole[300:360, 480:560] = True
+    hole[200:203, 50:250] = True
+    told = []
+    wanted = EraseRequest(Photo.from_array(coffee), hole, EraseOptions(model="auto"), output=None)
+
+    run(build(cache=None).erase(LOCAL_OWNER, wanted, Watch(on_progress=told.append)))
+
+    assert told == sorted(told)
+    assert told[0] == pytest.approx(0.1)
+    assert told[-1] == pytest.approx(0.9)
+    assert len(set(told)) > 4
+
+
+def test_auto_growth_takes_what_the_stroke_left(build, encode):
+    y, x = np.mgrid[:160, :200]
+    away = np.hypot(x - 100, y - 80)
+    image = np.full((160, 200, 3), 180, np.uint8)
+    image[away < 40] = 40
+    wanted = {
+        growth: EraseRequest(
+            Photo.from_array(image), away < 38, EraseOptions(model="telea", dilate=growth), output=None
+        )
+        for growth in (0, "auto")
+    }
+
+    left, none = (
+        run(build(cache=None).erase(LOCAL_OWNER, each)).photo.to_array() for each in wanted.values()
+    )
+
+    assert (left[(away > 38.5) & (away < 39.5)] == 40).all()
+    assert none.min() > 150

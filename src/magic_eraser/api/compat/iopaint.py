@@ -16,12 +16,13 @@ from starlette.responses import JSONResponse, Response
 
 from magic_eraser.api.compat.failures import route_with
 from magic_eraser.api.compat.iopaint_facts import SAMPLERS, model_info, server_config
-from magic_eraser.api.deps import Caller, TheRooms, WhileOpen, unless_gone
+from magic_eraser.api.deps import Caller, Seconds, TheRooms, WhileOpen, unless_gone
 from magic_eraser.api.forms import picture, read_json, validate
 from magic_eraser.api.problems import headers_of
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.errors import EraserError
 from magic_eraser.models.catalog import AUTO, find
+from magic_eraser.models.watch import Watch
 from magic_eraser.service.request import EraseOptions, EraseRequest
 
 CV2 = "cv2"
@@ -104,7 +105,7 @@ def _fails(*statuses: int) -> dict[int | str, dict[str, Any]]:
         }
     },
 )
-async def inpaint(request: Request, rooms: TheRooms, caller: Caller) -> Response:
+async def inpaint(request: Request, rooms: TheRooms, caller: Caller, seconds: Seconds) -> Response:
     """The picture's bytes in its own format, and `X-Seed`."""
     body = validate(InpaintBody, await read_json(request))
     seed = body.sd_seed if body.sd_seed >= 0 else random.randint(1, 99_999_999)  # noqa: S311 (no secret)
@@ -117,7 +118,7 @@ async def inpaint(request: Request, rooms: TheRooms, caller: Caller) -> Response
             radius=body.cv2_radius,
         ),
     )
-    result = await unless_gone(request, rooms.service.erase(caller, erase))
+    result = await unless_gone(request, rooms.service.erase(caller, erase, Watch(seconds)))
     assert result.encoded is not None
     return Response(result.encoded.data, media_type=result.encoded.media_type, headers={"X-Seed": str(seed)})
 

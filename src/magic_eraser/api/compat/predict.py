@@ -12,10 +12,11 @@ from starlette.responses import JSONResponse, Response
 
 from magic_eraser.api import language
 from magic_eraser.api.compat.failures import route_with
-from magic_eraser.api.deps import Caller, TheRooms, WhileOpen, unless_gone
+from magic_eraser.api.deps import Caller, Seconds, TheRooms, WhileOpen, unless_gone
 from magic_eraser.api.forms import data_url, picture, read_json, validate
 from magic_eraser.api.problems import headers_of
 from magic_eraser.errors import EraserError
+from magic_eraser.models.watch import Watch
 from magic_eraser.service.request import EraseOptions, EraseRequest
 
 
@@ -66,7 +67,7 @@ _EXAMPLE = {"data": ["data:image/jpeg;base64,/9j/4AAQ...", "data:image/png;base6
         }
     },
 )
-async def predict(request: Request, rooms: TheRooms, caller: Caller) -> PredictAnswer:
+async def predict(request: Request, rooms: TheRooms, caller: Caller, seconds: Seconds) -> PredictAnswer:
     """`{"data": [image, mask]}`; white in the mask erases."""
     start = time.monotonic()
     body = validate(PredictBody, await read_json(request))
@@ -75,7 +76,7 @@ async def predict(request: Request, rooms: TheRooms, caller: Caller) -> PredictA
         mask=picture(body.data[1], "mask"),
         options=EraseOptions(model=rooms.settings.models.default),
     )
-    result = await unless_gone(request, rooms.service.erase(caller, erase))
+    result = await unless_gone(request, rooms.service.erase(caller, erase, Watch(seconds)))
     assert result.encoded is not None
     url = data_url(result.encoded.data, result.encoded.media_type)
     return PredictAnswer(data=[url], duration=round(time.monotonic() - start, 3))

@@ -6,17 +6,20 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from magic_eraser.accounts.principal import Principal
+from magic_eraser.api import language
 from magic_eraser.api.accept import prefers_json
-from magic_eraser.api.deps import Caller, TheRooms, WhileOpen, unless_gone
-from magic_eraser.api.forms import data_url, picture, read_fields, validate
+from magic_eraser.api.deps import Caller, Seconds, TheRooms, WhileOpen, unless_gone
+from magic_eraser.api.forms import PixelsOrAuto, data_url, picture, read_fields, validate
 from magic_eraser.api.problems import responses
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.errors import ValidationFailed
+from magic_eraser.models.inpainter import Effort
+from magic_eraser.models.watch import Watch
 from magic_eraser.service.request import (
     EraseOptions,
     EraseRequest,
@@ -35,8 +38,8 @@ class EraseFields(BaseModel):
 
     model: str | None = Field(default=None, max_length=100, examples=["auto"])
     """A model id from `/v1/models`, or "auto"; the server's default where omitted."""
-    dilate: int = Field(default=0, ge=0, le=200)
-    """Pixels by which the hole grows beyond the mask."""
+    dilate: PixelsOrAuto = Field(default=0, examples=[0, 4, "auto"])
+    """Pixels by which the hole grows beyond the mask; "auto": where the rim of what it covers reaches beyond it."""
     feather: int = Field(default=0, ge=0, le=200)
     """Pixels of soft transition beyond that."""
     format: OutputFormat = "same"
@@ -45,6 +48,10 @@ class EraseFields(BaseModel):
     """For lossy formats; a JPEG keeps its own quantisation where omitted."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """Another seed gives a variant; the same one the same bytes."""
+    effort: Annotated[Effort, WithJsonSchema({"type": "string", "enum": list(Effort)})] = Effort.BALANCED
+    """How much work the fill is worth; only some models can take more or less of it."""
+    rough_when_late: bool = False
+    """Where the time limit comes near, answer the best that is there, with the notice `rough_result`, and not 504."""
 
 
 class EraseJson(EraseFields):
@@ -78,7 +85,7 @@ class EraseAnswer(BaseModel):
     image_id: str
     """To erase further on the result."""
     notices: list[dict[str, str]]
-    """What the format could not carry: `{code, message}`."""
+    """What the format could not carry, or the time did not allow: `{code, message}`."""
 
 
 _IMAGES = {
@@ -112,13 +119,13 @@ _IMAGES = {
         }
     },
 )
-async def erase(request: Request, rooms: TheRooms, caller: Caller) -> Response:
+async def erase(request: Request, rooms: TheRooms, caller: Caller, seconds: Seconds) -> Response:
     """Send `image` (or `image_id`) and `mask`; get the image's bytes. `Accept: application/json` gives a data
     URL instead. Pixels outside the mask (after `dilate` and `feather`) come back bit-identical in lossless
     formats."""
     fields = await read_fields(request)
     erase_request = await _request(rooms, caller, fields)
-    return await unless_gone(request, _answer(request, rooms, caller, erase_request))
+    return await unless_gone(request, _answer(request, rooms, caller, erase_request, Watch(seconds)))
 
 
 async def _request(rooms: Rooms, caller: Principal, fields: dict[str, Any]) -> EraseRequest:
@@ -138,13 +145,17 @@ async def _request(rooms: Rooms, caller: Principal, fields: dict[str, Any]) -> E
             dilate=options.dilate,
             feather=options.feather,
             seed=options.seed,
+            effort=options.effort,
+            rough_when_late=options.rough_when_late,
         ),
         output=OutputOptions(format=options.format, quality=options.quality),
     )
 
 
-async def _answer(request: Request, rooms: Rooms, caller: Principal, erase: EraseRequest) -> Response:
-    result = await rooms.service.erase(caller, erase)
+async def _answer(
+    request: Request, rooms: Rooms, caller: Principal, erase: EraseRequest, watch: Watch
+) -> Response:
+    result = await rooms.service.erase(caller, erase, watch)
     assert result.encoded is not None
     stored = await asyncio.to_thread(
         rooms.images.put,
@@ -157,13 +168,17 @@ async def _answer(request: Request, rooms: Rooms, caller: Principal, erase: Eras
     headers = _headers(result, stored.id)
     if not prefers_json(request):
         return Response(result.encoded.data, media_type=result.encoded.media_type, headers=headers)
+    zh = language.of(request) == "zh"
     answer = EraseAnswer(
         image=data_url(result.encoded.data, result.encoded.media_type),
         width=result.width,
         height=result.height,
         model=result.model,
         image_id=stored.id,
-        notices=[{"code": notice.code, "message": notice.message} for notice in result.notices],
+        notices=[
+            {"code": notice.code, "message": notice.message_zh if zh else notice.message}
+            for notice in result.notices
+        ],
     )
     return JSONResponse(answer.model_dump(), headers=headers)
 

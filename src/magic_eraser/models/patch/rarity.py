@@ -13,12 +13,15 @@ import cv2
 import numpy as np
 
 from magic_eraser.models.patch import prior
+from magic_eraser.models.patch.components import bases, project
+from magic_eraser.models.patch.parallel import Crew, pieces
 from magic_eraser.models.patch.pyramid import Level
-from magic_eraser.models.patch.windows import AREA, Floats, Positions, patches_at, windows
+from magic_eraser.models.patch.windows import Floats, Positions, patches_at, windows
 
 WEIGHT = 50.0  # 200 leaves hard seams
 SAMPLES, OTHERS = 2000, 5000
-NUMBERS = 24
+NUMBERS, OF_ROW = 24, 12
+LEARNED_FROM = 2000
 LEAST_SIDE = 100
 PEAKS = 60
 
@@ -38,29 +41,28 @@ class Rarity:
     side: int
     peaks: Positions
 
-    def table(self, level: Level) -> Floats | None:
-        """Cost by flat offset, for a level of any size; see `positions`."""
+    def table(self, level: Level) -> Floats:
+        """What an offset costs, position prior included, by its flat index in (2 H, 2 W) with none at [H, W]."""
+        height, width = level.features.shape[:2]
         if self.cost is None:
-            return None
-        height, width = level.features.shape[:2]
-        scale = self.side / level.side
-        h, w = self.cost.shape[0] // 2, self.cost.shape[1] // 2
-        to_learned = np.array([[scale, 0, w - scale * width], [0, scale, h - scale * height]], np.float64)
-        enlarged = cv2.warpAffine(
-            self.cost,
-            to_learned,
-            (2 * width, 2 * height),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=WEIGHT,
-        )
-        return np.asarray(enlarged, np.float32).ravel()
-
-    def positions(self, level: Level) -> Positions:
-        """Flat positions (N,) in a picture twice as wide: their differences tell (dy, dx) without ambiguity."""
-        height, width = level.features.shape[:2]
-        wide: Positions = np.arange(height)[:, None] * (2 * width) + np.arange(width)[None, :]
-        return wide.ravel()
+            table = np.zeros((2 * height, 2 * width), np.float32)
+        else:
+            scale = self.side / level.side
+            h, w = self.cost.shape[0] // 2, self.cost.shape[1] // 2
+            to_learned = np.array([[scale, 0, w - scale * width], [0, scale, h - scale * height]], np.float64)
+            enlarged = cv2.warpAffine(
+                self.cost,
+                to_learned,
+                (2 * width, 2 * height),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_CONSTANT,
+                borderValue=WEIGHT,
+            )
+            table = np.asarray(enlarged, np.float32)
+        down, across = (np.arange(-n, n, dtype=np.float32) / np.float32(level.side) for n in (height, width))
+        table += np.float32(prior.DOWN) * down[:, None] ** 2
+        table += np.float32(prior.ACROSS) * across**2
+        return table.ravel()
 
     def offsets(self, level: Level) -> Positions:
         """The most frequent offsets (k, 2) in this level's pixels."""
@@ -71,7 +73,7 @@ class Rarity:
 NOTHING_LEARNED = Rarity(cost=None, side=1, peaks=np.empty((0, 2), np.intp))
 
 
-def learn(level: Level, rng: np.random.Generator) -> Rarity:
+def learn(level: Level, rng: np.random.Generator, crew: Crew) -> Rarity:
     """Find how similar source patches of this level lie to each other.
 
     Args:
@@ -80,9 +82,9 @@ def learn(level: Level, rng: np.random.Generator) -> Rarity:
     at = level.source_at()
     if level.side < LEAST_SIDE or len(at) < OTHERS // 10:
         return NOTHING_LEARNED
-    here = rng.choice(at, min(SAMPLES, len(at)), replace=False)
-    there = rng.choice(at, min(OTHERS, len(at)), replace=False)
-    offsets = _nearest_offsets(level, here, there)
+    here = np.sort(rng.choice(at, min(SAMPLES, len(at)), replace=False))
+    there = np.sort(rng.choice(at, min(OTHERS, len(at)), replace=False))
+    offsets = _nearest_offsets(level, here, there, crew)
     if not len(offsets):
         return NOTHING_LEARNED
     height, width = level.features.shape[:2]
@@ -100,27 +102,29 @@ def learn(level: Level, rng: np.random.Generator) -> Rarity:
     return Rarity(cost=cost.astype(np.float32), side=level.side, peaks=np.stack([y - height, x - width], 1))
 
 
-def _nearest_offsets(level: Level, here: Positions, there: Positions) -> Positions:
+def _nearest_offsets(level: Level, here: Positions, there: Positions, crew: Crew) -> Positions:
     """(dy, dx) rows from each patch of `here` to the most similar one of `there` that is not next to it."""
     stride = level.stride
     view = windows(level.features)
     others = patches_at(view, there, stride)
+    basis = bases(others[:: 1 + len(others) // LEARNED_FROM], NUMBERS, OF_ROW)
     mean = others.mean(0)
-    others = others - mean
-    _, axes = np.linalg.eigh(others[:2000].T @ others[:2000])
-    basis = axes[:, -NUMBERS:] / np.float32(np.sqrt(AREA))
-    ours, theirs = (patches_at(view, here, stride) - mean) @ basis, others @ basis
+    ours, theirs = (project(p - mean, *basis) for p in (patches_at(view, here, stride), others))
     norms = np.einsum("nk,nk->n", theirs, theirs)
     (y, x), (v, u) = (np.divmod(p, stride) for p in (here, there))
-    near = (level.side / 15.0) ** 2
+    y32, x32, v32, u32 = (p.astype(np.float32) for p in (y, x, v, u))
+    near = level.side / 15.0
     found = np.empty(len(here), np.intp)
-    v32, u32, y32, x32 = (a.astype(np.float32) for a in (v, u, y, x))
-    for start in range(0, len(here), 500):
-        part = slice(start, start + 500)
+
+    def search(part: slice) -> None:
         price = (-2.0 * ours[part]) @ theirs.T
         price += norms
-        far = (v32 - y32[part, None]) ** 2
-        far += (u32 - x32[part, None]) ** 2
-        price[far < near] = np.inf
+        low, high = np.searchsorted(v32, (y32[part.start] - near, y32[part.stop - 1] + near))
+        beside = slice(int(low), int(high))  # both in order of rows: others are too far above or below
+        far = (v32[beside] - y32[part, None]) ** 2
+        far += (u32[beside] - x32[part, None]) ** 2
+        price[:, beside][far < near**2] = np.inf
         found[part] = price.argmin(1)
+
+    crew.each(search, pieces(len(here), 100))
     return np.stack([v[found] - y, u[found] - x], 1)

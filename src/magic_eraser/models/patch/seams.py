@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magic_eraser.models.patch.solve import System, solve
-from magic_eraser.models.patch.windows import Bools, Floats
+from magic_eraser.models.patch.windows import Bools, Floats, Positions
 from magic_eraser.models.watch import Watch
 
 # Levels of mismatch at which an edge counts half. The fourth power lets soft steps be mended and hard ones stand:
 # with the square, a white rim beside a thin hole shone 66 levels into the brown behind it.
-TOLERANCE = 32.0
+TOLERANCE = 48.0
 SCREENING = 2e-3
 UNSEEN = 1e-3  # weight of an edge about which no source says anything
 
-Labels = NDArray[np.intp]
+Labels = NDArray[np.int32]
 """(2, H, W): rows and columns from a pixel to the one it copies; zero where it is known."""
 
 
@@ -32,40 +32,47 @@ class _Copies:
     """What a pixel's neighbour's label would copy."""
 
     def __init__(self, image: NDArray[np.uint8], hole: Bools, box: tuple[slice, slice]) -> None:
-        self.size = hole.shape
-        self.known = ~hole.ravel()
-        self.flat = image.reshape(-1, 3).astype(np.float32)
-        self.y = np.arange(hole.shape[0])[box[0], None]
-        self.x = np.arange(hole.shape[1])[None, box[1]]
+        self._size = hole.shape
+        self._known = ~hole.ravel()
+        self._flat = image.reshape(-1, 3)
+        self._corner = (box[0].start, box[1].start)
 
-    def take(self, part: tuple[slice, slice], labels: Labels) -> tuple[Floats, Bools]:
-        """Pixels of the box's part, moved by `labels`: float32 (h, w, 3), and whether they are known at all."""
-        y, x = self.y[part[0]] + labels[0], self.x[:, part[1]] + labels[1]
-        inside = (y >= 0) & (y < self.size[0]) & (x >= 0) & (x < self.size[1])
-        at = np.where(inside, y * self.size[1] + x, 0)
-        return self.flat[at], inside & self.known[at]
+    def take(self, y: Positions, x: Positions, label: Labels) -> tuple[Floats, Bools]:
+        """Pixels (n,) of the box, moved by `label` (2, n): float32 (n, 3), and whether they are known at all."""
+        y, x = y + label[0] + self._corner[0], x + label[1] + self._corner[1]
+        inside = (y >= 0) & (y < self._size[0]) & (x >= 0) & (x < self._size[1])
+        at = np.where(inside, y * self._size[1] + x, 0)
+        return self._flat.take(at, axis=0).astype(np.float32), inside & self._known.take(at)
 
 
 def _edges(copies: _Copies, labels: Labels, hole: Bools, axis: int) -> tuple[Floats, Floats]:
-    """Weight (h, w) and wanted step of the correction (h, w, 3) between each pixel p and the next one q."""
+    """Weight (h, w) and wanted step of the correction (h, w, 3) between each pixel p and the next one q.
+
+    Within a piece both copies agree: the weight is 1 and no step wanted. Only where labels differ is there work.
+    """
     every = slice(None)
     first = (slice(-1), every) if axis == 0 else (every, slice(-1))
     second = (slice(1, None), every) if axis == 0 else (every, slice(1, None))
-    at_p, at_q = labels[:, first[0], first[1]], labels[:, second[0], second[1]]
-    p_own, p_own_ok = copies.take(first, at_p)
-    p_other, p_other_ok = copies.take(first, at_q)
-    q_other, q_other_ok = copies.take(second, at_p)
-    q_own, q_own_ok = copies.take(second, at_q)
+    weight = (hole[first] | hole[second]).astype(np.float32)
+    wanted = np.zeros((*weight.shape, 3), np.float32)
+    differ = (labels[:, first[0], first[1]] != labels[:, second[0], second[1]]).any(0)
+    y, x = np.nonzero(differ & (weight > 0))
+    v, u = (y + 1, x) if axis == 0 else (y, x + 1)
+    at_p, at_q = labels[:, y, x], labels[:, v, u]
+    p_own, p_own_ok = copies.take(y, x, at_p)
+    p_other, p_other_ok = copies.take(y, x, at_q)
+    q_other, q_other_ok = copies.take(v, u, at_p)
+    q_own, q_own_ok = copies.take(v, u, at_q)
     ok_p = (p_own_ok & p_other_ok).astype(np.float32)
     ok_q = (q_own_ok & q_other_ok).astype(np.float32)
-    step_p = (p_own - p_other) * ok_p[..., None]
-    step_q = (q_other - q_own) * ok_q[..., None]
+    step_p = (p_own - p_other) * ok_p[:, None]
+    step_q = (q_other - q_own) * ok_q[:, None]
     count = np.maximum(ok_p + ok_q, 1.0)
-    squares = np.einsum("hwc,hwc->hw", step_p, step_p) + np.einsum("hwc,hwc->hw", step_q, step_q)
+    squares = np.einsum("nc,nc->n", step_p, step_p) + np.einsum("nc,nc->n", step_q, step_q)
     mismatch = squares / (3 * count)
-    weight = np.where(ok_p + ok_q > 0, 1.0 / (1.0 + (mismatch / TOLERANCE**2) ** 2), UNSEEN)
-    weight *= hole[first] | hole[second]
-    return np.asarray(weight, np.float32), (step_p + step_q) / count[..., None]
+    weight[y, x] = np.where(ok_p + ok_q > 0, 1.0 / (1.0 + (mismatch / TOLERANCE**2) ** 2), UNSEEN)
+    wanted[y, x] = (step_p + step_q) / count[:, None]
+    return weight, wanted
 
 
 def correct(image: NDArray[np.uint8], hole: Bools, labels: Labels, watch: Watch) -> Floats:

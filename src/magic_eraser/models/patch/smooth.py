@@ -6,101 +6,160 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from magic_eraser.models.patch.solve import harmonic
+from magic_eraser.models.patch.noise import Noise, Residual, measure
+from magic_eraser.models.patch.seams import box_of
+from magic_eraser.models.patch.surface import Surface, fit, surface
 from magic_eraser.models.patch.windows import Bools, Floats
+from magic_eraser.models.thinness import label_pieces
 from magic_eraser.models.watch import Watch
 
 RING = 12  # pixels round the hole that are looked at
-BLUR = 2.0
-FLAT_ENOUGH = 3.0  # levels: 95th percentile of what a quadratic leaves of the blurred ring
-GRAIN_LIMIT = 5.0  # levels of grain; above that it is texture, and patches know better
-GRAIN_SEEN = 0.3
-MOST_PIECES = 32
-MEMBRANE_SIDE = 384
+RIM = 3  # pixels round the hole in which nothing may stick out
+MARGIN = RING + 4
+LEAST_RING = 30  # pixels
+FIT_SAMPLES = 6000
+
+# All in levels of 255.
+FLAT_ENOUGH = 3.0  # 95th percentile of what a quadratic leaves of the ring, averaged over its grain
+BUMP = 5.0  # the same at the rim, 99th percentile: a branch or a shore that touches the hole
+STICKS_OUT = 6.0  # a rim pixel this far off, and 5 deviations of the grain, belongs to a wire
+STRAYS = 4  # such pixels that may be dust; a wire of one pixel that enters and leaves has six
+OUTLIER = 8.0  # medians: a bird, which is no grain
+GRAIN_LIMIT = 6.0  # above that it is texture, and patches know better
+GRAIN_SEEN = 0.5  # below that it is the rounding of a ramp: dots on it would break its even steps
+
+MOST_PIECES = 256  # the largest ones: 1 ms each
+BAND = 256  # rows painted between two checks
 
 
-def fill_smooth(image: NDArray[np.uint8], hole: Bools, rng: np.random.Generator, watch: Watch) -> Bools:
-    """Fill the pieces of the hole whose surroundings are a smooth gradient, in place.
+def fill_smooth(
+    image: NDArray[np.uint8], hole: Bools, out: NDArray[np.uint8], rng: np.random.Generator, watch: Watch
+) -> Bools:
+    """Fill the pieces of the hole whose surroundings are a smooth gradient.
 
     Args:
-        image: uint8 (H, W, 3), written to where the result says so. hole: bool (H, W), some False.
+        image: uint8 or uint16 (H, W, 3). hole: bool (H, W), some False.
+        out: like `image`, written to where the result says so; may be `image` itself.
 
     Returns:
-        bool (H, W): what was filled.
+        bool (H, W): what was filled, whole pieces.
     """
-    done = np.zeros_like(hole)
-    count, pieces, stats, _ = cv2.connectedComponentsWithStats(hole.astype(np.uint8), connectivity=8)
-    if count - 1 > MOST_PIECES:
+    done = np.zeros(hole.shape, np.bool_)
+    if not hole.any():
         return done
-    for piece in range(1, count):
+    inner = box_of(hole, MARGIN)
+    image, hole, out, found = image[inner], hole[inner], out[inner], done[inner]
+    marked = np.ascontiguousarray(hole).view(np.uint8)
+    pieces, stats = label_pieces(marked, watch)
+    largest = np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:MOST_PIECES] + 1
+    noises: list[Noise] = []
+    for piece in largest.tolist():
         watch.check()
         left, top, width, height = (int(v) for v in stats[piece, :4])
         box = (
-            slice(max(0, top - RING - 4), top + height + RING + 4),
-            slice(max(0, left - RING - 4), left + width + RING + 4),
+            slice(max(0, top - MARGIN), top + height + MARGIN),
+            slice(max(0, left - MARGIN), left + width + MARGIN),
         )
         mine = pieces[box] == piece
-        filled = _membrane(image[box], hole[box], mine, rng, watch)
-        if filled is not None:
-            image[box][mine] = filled[mine]
-            done[box] |= mine
+        if _fill_piece(image[box], hole[box], mine, out[box], noises, rng, watch):
+            found[box] |= mine
     return done
 
 
-def _membrane(
-    image: NDArray[np.uint8], hole: Bools, mine: Bools, rng: np.random.Generator, watch: Watch
-) -> NDArray[np.uint8] | None:
-    """Colours for `mine`, or None where its surroundings are not smooth."""
-    kernel = np.ones((2 * RING + 1, 2 * RING + 1), np.uint8)
-    ring = (cv2.dilate(mine.astype(np.uint8), kernel) > 0) & ~hole
-    if np.count_nonzero(ring) < 30:
-        return None
-    across, down = np.meshgrid(
-        np.linspace(-1, 1, hole.shape[1], dtype=np.float32),
-        np.linspace(-1, 1, hole.shape[0], dtype=np.float32),
-    )
-    terms = _quadratic(down[ring], across[ring])
-    if _far_from_smooth(image[ring], terms):
-        return None
-    known = (~hole).astype(np.float32)
-    weight = cv2.GaussianBlur(known, (0, 0), BLUR)
-    blurred = cv2.GaussianBlur(image * known[..., None], (0, 0), BLUR) / np.maximum(weight, 1e-6)[..., None]
-    factors, *_ = np.linalg.lstsq(terms, blurred[ring], rcond=None)
-    rest = blurred[ring] - terms @ factors
-    grain = image[ring] - blurred[ring]
-    if np.percentile(np.abs(rest).max(1), 95) > FLAT_ENOUGH or grain.std() > GRAIN_LIMIT:
-        return None
-    surface = _quadratic(down, across) @ factors
-    level = surface + _between(np.asarray(blurred - surface, np.float32), hole, watch)
-    if grain.std() > GRAIN_SEEN:
-        level[mine] += grain[rng.integers(0, len(grain), np.count_nonzero(mine))]
-    filled: NDArray[np.uint8] = np.clip(level + 0.5, 0, 255).astype(np.uint8)
-    return filled
+def _fill_piece(
+    image: NDArray[np.uint8],
+    hole: Bools,
+    mine: Bools,
+    out: NDArray[np.uint8],
+    noises: list[Noise],
+    rng: np.random.Generator,
+    watch: Watch,
+) -> bool:
+    """Paint `mine` into `out`, unless its surroundings are not smooth."""
+    unit = np.iinfo(image.dtype).max / 255
+    ring = np.flatnonzero(_round(mine, RING) & ~hole)
+    if len(ring) < LEAST_RING:
+        return False
+    seen = ring[:: -(-len(ring) // FIT_SAMPLES)]
+    y, x = np.divmod(seen, hole.shape[1])
+    colours = image[y, x].astype(np.float32)
+    factors = fit(colours, y, x, hole.shape)
+    found = Surface(factors, hole.shape, np.zeros((1, 1, 3), np.float32), np.ones((1, 1), np.float32))
+    # a look at the ring alone, before the whole box is averaged: most textures end here
+    off = np.abs(colours - found.quadratic(y, x)).max(1)
+    if np.median(off) > (FLAT_ENOUGH + GRAIN_LIMIT) * unit:
+        return False
+    watch.check()
+    found = surface(image, hole, factors, watch)
+    rim = np.flatnonzero(_round(mine, RIM) & ~hole)
+    residual = _residual(image, found.wider())
+    left = residual(y, x)
+    calm = (np.abs(left) <= np.maximum(OUTLIER * np.median(np.abs(left), axis=0), unit)).all(1)
+    deviation = np.asarray(left[calm].std(0), np.float32)
+    if not _is_smooth(image, found, deviation, seen, rim, unit):
+        return False
+    noise = None
+    if deviation.max() > GRAIN_SEEN * unit:
+        noise = next((n for n in noises if n.like(deviation)), None)
+        if noise is None:
+            noise = measure(residual, ~hole, seen[calm], rng)
+            noises.append(noise)
+    _paint(out, mine, found.through(watch), noise, rng, watch)
+    return True
 
 
-def _far_from_smooth(ring: NDArray[np.uint8], terms: Floats) -> bool:
-    """A look at some pixels of the ring, (n, 3) and (n, 6), before the whole box is blurred."""
-    some = slice(None, None, max(1, len(ring) // 4000))
-    colours = ring[some].astype(np.float32)
-    factors, *_ = np.linalg.lstsq(terms[some], colours, rcond=None)
-    return bool((colours - terms[some] @ factors).std() > FLAT_ENOUGH + GRAIN_LIMIT)
+def _residual(image: NDArray[np.uint8], found: Surface) -> Residual:
+    def residual(y: NDArray[np.intp], x: NDArray[np.intp]) -> Floats:
+        return np.asarray(image[y, x] - found.quadratic(y, x) - found.rest_at(y, x), np.float32)
+
+    return residual
 
 
-def _quadratic(y: Floats, x: Floats) -> Floats:
-    """Terms (..., 6) of a quadratic in places that run over -1..1."""
-    return np.stack([np.ones_like(y), y, x, y * y, y * x, x * x], -1)
+def _is_smooth(
+    image: NDArray[np.uint8],
+    found: Surface,
+    deviation: Floats,
+    ring: NDArray[np.intp],
+    rim: NDArray[np.intp],
+    unit: float,
+) -> bool:
+    """Whether ring and rim, flat positions, are a smooth gradient under grain of that deviation (3,)."""
+    if deviation.max() > GRAIN_LIMIT * unit:
+        return False
+    width = found.shape[1]
+    if np.percentile(np.abs(found.rest_at(*np.divmod(ring, width))).max(1), 95) > FLAT_ENOUGH * unit:
+        return False
+    y, x = np.divmod(rim, width)
+    if np.percentile(np.abs(found.rest_at(y, x)).max(1), 99) > BUMP * unit:
+        return False
+    off = np.abs(_residual(image, found)(y, x)) > np.maximum(STICKS_OUT * unit, 5 * deviation)
+    return int(np.count_nonzero(off.any(1))) <= STRAYS
 
 
-def _between(rest: Floats, hole: Bools, watch: Watch) -> Floats:
-    """Membrane (H, W, 3) through the hole of what the quadratic leaves, a few levels at most, so found small."""
-    height, width = hole.shape
-    step = max(1, -(-max(height, width) // MEMBRANE_SIDE))
-    if step == 1:
-        return harmonic(rest, hole, watch)
-    size = (-(-width // step), -(-height // step))
-    known = (~hole).astype(np.float32)
-    share = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
-    planes = np.asarray(cv2.resize(rest * known[..., None], size, interpolation=cv2.INTER_AREA), np.float32)
-    planes = (planes / np.maximum(share, 1e-6)[..., None]).astype(np.float32)
-    small = harmonic(planes, share < 1e-3, watch)
-    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+def _round(mine: Bools, reach: int) -> Bools:
+    side = 2 * reach + 1
+    grown = cv2.dilate(np.ascontiguousarray(mine).view(np.uint8), np.ones((side, side), np.uint8))
+    return np.asarray(grown).view(np.bool_)
+
+
+def _paint(
+    image: NDArray[np.uint8],
+    mine: Bools,
+    through: Surface,
+    noise: Noise | None,
+    rng: np.random.Generator,
+    watch: Watch,
+) -> None:
+    top = np.iinfo(image.dtype).max
+    shift = (int(rng.integers(1 << 16)), int(rng.integers(1 << 16)))
+    height, width = mine.shape
+    for first in range(0, height, BAND):
+        watch.check()
+        here = mine[first : first + BAND]
+        if not here.any():
+            continue
+        level = through.rows(first, len(here))
+        if noise is not None:
+            level += noise.rows(first, len(here), width, shift)
+        painted = np.clip(np.rint(level), 0, top).astype(image.dtype)
+        np.copyto(image[first : first + BAND], painted, where=here[..., None])

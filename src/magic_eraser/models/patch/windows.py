@@ -50,3 +50,24 @@ def steps(stride: int) -> Positions:
     """Flat steps (49,) from a pixel to the centres of the patches that cover it."""
     reach = np.arange(-REACH, REACH + 1, dtype=np.intp)
     return (reach[:, None] * stride + reach[None, :]).ravel()
+
+
+def rows(picture: NDArray[Any]) -> NDArray[Any]:
+    """Every row of 7 pixels of a padded picture (H, W, C), by its left one: a read-only view (N, 7 * C)."""
+    height, width, channels = picture.shape
+    item = picture.itemsize
+    return as_strided(
+        picture, (height * width - SIDE + 1, SIDE * channels), (channels * item, item), writeable=False
+    )
+
+
+def columns(strips: NDArray[Any], stride: int) -> NDArray[Any]:
+    """Every 7 of the contiguous (N, K) `strips` that lie below each other, by the upper one: a view (n, 7, K)."""
+    count, numbers = strips.shape
+    item = strips.itemsize
+    return as_strided(
+        strips,
+        (max(count - (SIDE - 1) * stride, 0), SIDE, numbers),
+        (numbers * item, stride * numbers * item, item),
+        writeable=False,
+    )
