@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := requirements/constraints.txt
 
+# of the linear algebra: two on two cores wait for each other, and a fill takes twice the time
+export OPENBLAS_NUM_THREADS := 1
+
 .DEFAULT_GOAL := help
 .PHONY: help run test lint format bench page page-check docs docs-check e2e lock clean
 

@@ -144,6 +144,7 @@ def arguments() -> argparse.Namespace:
         "--repeats", type=int, default=1, help="runs of each fill, of which the median time is told"
     )
     parser.add_argument("--jobs", type=int, default=1, help="fills at once; 1 for times that count")
+    parser.add_argument("--threads", type=int, default=1, help="cores that one fill may use")
     parser.add_argument("--package", type=Path, help="another copy of the package to measure")
     parser.add_argument(
         "--shiftmap-python",
@@ -157,6 +158,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="file for all figures")
     parser.add_argument("--against", type=Path, help="a file of an earlier run to compare with")
     options = parser.parse_args()
+    os.environ["BENCH_THREADS"] = str(options.threads)  # read by the workers
     if unknown := set(options.only or ()) - set(SETS):
         parser.error(f"no such set: {', '.join(sorted(unknown))}")
     return options

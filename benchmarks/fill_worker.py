@@ -6,6 +6,7 @@ Speaks JSON by lines: a job on stdin, its figures on stdout. Which package is me
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import statistics
@@ -95,7 +96,7 @@ def fill(
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
     """In the fork: figures of one job."""
-    model = CATALOG[job["model"]].load()
+    model = _load(CATALOG[job["model"]])
     _warm(model)  # a fork has its libraries' pages still to touch: 60 to 100 MB that are not the fill's
     process_memory.trim()
     image, hole = np.load(job["image"]), np.load(job["hole"])
@@ -144,6 +145,13 @@ def _answer(job: dict[str, Any]) -> str:
     return text or json.dumps({"error": "the process died"})
 
 
+def _load(entry: Any) -> Inpainter:
+    """The model, with the cores that BENCH_THREADS gives a fill; packages from before took no number."""
+    if not inspect.signature(entry.load).parameters:
+        return entry.load()
+    return entry.load(int(os.environ.get("BENCH_THREADS", "1")))
+
+
 def _warm(model: Inpainter) -> None:
     """One small fill, so that nothing is imported, set up or first touched inside a measurement."""
     rng = np.random.default_rng(0)
@@ -157,7 +165,7 @@ def _warm(model: Inpainter) -> None:
 def main() -> None:
     cv2.setNumThreads(1)
     for entry in CATALOG.values():
-        _warm(entry.load())
+        _warm(_load(entry))
     process_memory.trim()
     print(json.dumps({"package": str(Path(magic_eraser.__file__).parent)}), flush=True)
     for line in sys.stdin:

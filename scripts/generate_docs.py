@@ -96,7 +96,7 @@ def models() -> str:
     return (
         "# Models\n\n"
         + NOTE
-        + "`auto`, the default, takes `telea` for thin holes (scratches, dust, thin text) and `patch` for everything else.\n\n"
+        + "`auto`, the default, divides a mask: its thin pieces (scratches, dust, thin text) go to `telea`, the rest to `patch`.\nThe answer names `patch` then, and `telea` where all of it was thin. How `patch` works: [engine.md](engine.md).\n\n"
         + "\n".join(rows)
         + "\n"
     )

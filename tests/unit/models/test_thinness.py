@@ -199,3 +199,14 @@ def test_a_piece_found_by_its_contour_is_told_like_any_other(shape):
     assert (stats == expected).all()
     assert count == len(stats)
     assert (pieces == numbers).all()
+
+
+def test_many_specks_are_dust_and_a_few_are_not():
+    many, few = np.zeros((600, 600), np.bool_), np.zeros((600, 600), np.bool_)
+    for index in range(12):
+        many[40 * index + 20 : 40 * index + 27, 300:307] = True
+    few[:80] = many[:80]
+    assert thinness.is_thin(many, Watch())
+    assert not thinness.thin_parts(few, Watch()).any()
+    many[200:240, 100:140] = True  # a wide piece among the dust stays a wide piece
+    assert not thinness.thin_parts(many, Watch())[200:240, 100:140].any()

@@ -35,11 +35,13 @@ class Bands:
     Attributes:
         labels: see `Labels`; they point to known pixels; zero outside `laid`.
         laid: bool (H, W), what they cover.
+        exact: float32 (2, H, W), the labels before they were rounded, for full size; zero outside `laid`.
         open_edges: curves of which one side is left to the patches.
     """
 
     labels: Labels
     laid: Bools
+    exact: Floats
     open_edges: list[Curve]
 
 
@@ -51,6 +53,7 @@ def lay(image: NDArray[np.uint8], hole: Bools, curves: list[Curve]) -> Bands:
         curves: what `joins.join` found.
     """
     labels: Labels = np.zeros((2, *hole.shape), np.int32)
+    exact = np.zeros((2, *hole.shape), np.float32)
     nearest = np.full(hole.shape, np.inf, np.float32)
     open_edges = []
     for curve in curves:
@@ -66,7 +69,8 @@ def lay(image: NDArray[np.uint8], hole: Bools, curves: list[Curve]) -> Bands:
             (curve.first, first, run, -1.0),
             (curve.second, ~first, length - run, 1.0),
         ):
-            source = _source(track, way, sign * line.offset)
+            place = _source(track, way, sign * line.offset)
+            source = np.rint(place).astype(np.intp)
             inside = ((source >= 0) & (source < hole.shape)).all(1)
             y, x = np.clip(source, 0, np.array(hole.shape) - 1).T
             at = line.at[:, 0], line.at[:, 1]
@@ -74,7 +78,8 @@ def lay(image: NDArray[np.uint8], hole: Bools, curves: list[Curve]) -> Bands:
             row, column = at[0][good], at[1][good]
             nearest[row, column] = line.far[good]
             labels[0, row, column], labels[1, row, column] = y[good] - row, x[good] - column
-    return Bands(labels, np.isfinite(nearest), open_edges)
+            exact[:, row, column] = place[good].T - (row, column)
+    return Bands(labels, np.isfinite(nearest), exact, open_edges)
 
 
 def soften(picture: Floats, hole: Bools, curves: list[Curve]) -> Floats:
@@ -151,14 +156,14 @@ def _middle(track: Track) -> Floats:
     return _evenly(smooth)
 
 
-def _source(track: Track, way: Floats, offset: Floats) -> NDArray[np.intp]:
-    """Pixels (n, 2) `way` px along the track, there and back again, and `offset` px to the left of it."""
+def _source(track: Track, way: Floats, offset: Floats) -> Floats:
+    """Places (n, 2) `way` px along the track, there and back again, and `offset` px to the left of it."""
     points = _middle(track)
     count = len(points) - 4  # smoothing bends its far end
     index = np.rint(way / STEP).astype(np.intp) % (2 * count)
     index = np.where(index >= count, 2 * count - 1 - index, index)
     left = left_of(_directions(points))
-    return np.asarray(np.rint(points[index] + offset[:, None] * left[index]), np.intp)
+    return np.asarray(points[index] + offset[:, None] * left[index], np.float32)
 
 
 def _profile(lab: Floats, track: Track, offsets: Floats) -> tuple[Floats, Floats]:

@@ -10,10 +10,10 @@ from magic_eraser.errors import InvalidMask
 from magic_eraser.models.card import ModelCard, Quality, Speed
 from magic_eraser.models.inpainter import Effort, Hole, InpaintOptions, Pixels
 from magic_eraser.models.patch.fill import Work, fill, finish
-from magic_eraser.models.patch.seams import box_of
+from magic_eraser.models.patch.seams import box_of, correct
 from magic_eraser.models.patch.shrink import as_seen, shrink
 from magic_eraser.models.patch.smooth import fill_smooth
-from magic_eraser.models.patch.straighten import straighten
+from magic_eraser.models.patch.straighten import Strips, straighten
 from magic_eraser.models.patch.thin import diffuse_whole, fill_thin
 from magic_eraser.models.patch.tidy import absorb, tidy
 from magic_eraser.models.patch.transfer import Plan, copy_direct, transfer
@@ -229,12 +229,16 @@ def _enlarged(
     found = fill(small.image, small.hole, rng, watch, threads, work)
     if found is None:
         return False
-    labels = tidy(small.image, small.hole, found.labels, watch)
-    labels = absorb(small.hole, labels)
-    labels[:, found.laid] = found.labels[:, found.laid]  # a strip that turns is many small pieces
-    watch.check()
-    labels, offsets = straighten(small, labels, image, hole, watch)
-    correction = finish(small.image, small.hole, labels, found.open_edges, watch)
+    if watch.rough:  # no time for lines
+        labels, factors = found.labels, np.array(small.scale, np.float32)[:, None, None]
+        offsets = labels * factors
+    else:
+        labels = tidy(small.image, small.hole, found.labels, found.laid, watch)
+        labels = absorb(small.hole, labels, found.laid)
+        watch.check()
+        labels, offsets = straighten(small, labels, Strips(found.laid, found.exact), image, hole, watch)
+    # not `finish`: here strips are as smooth as they are exact, and softening at working size gave them halos
+    correction = correct(small.image, small.hole, labels, watch, found.laid)
     watch.progress(0.9)
     transfer(image, hole, Plan(small.hole, offsets, small.scale, correction), out, watch)
     return True

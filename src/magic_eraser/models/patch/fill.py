@@ -63,11 +63,13 @@ class Fill:
     Attributes:
         labels: see `Labels`; every copied pixel is known.
         laid: bool (H, W), the strips along continued contours.
+        exact: float32 (2, H, W), their labels before rounding.
         open_edges: curves that are to be smoothed along, see `bands`.
     """
 
     labels: Labels
     laid: Bools
+    exact: Floats
     open_edges: list[Curve]
 
 
@@ -102,7 +104,7 @@ def fill(
         # what is copied from a strip is copied from where the strip comes from
         labels[:, rest] = found + labels[(slice(None), *(np.stack(np.nonzero(rest)) + found))]
     watch.progress(0.86)
-    return Fill(labels, bands.laid, bands.open_edges)
+    return Fill(labels, bands.laid, bands.exact, bands.open_edges)
 
 
 def finish(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magic_eraser.models.inpainter import Pixels
-from magic_eraser.models.patch.seams import Labels
+from magic_eraser.models.patch.seams import Labels, turning
 from magic_eraser.models.patch.windows import Bools, Floats, Positions
 
 STEEP = 8.0  # levels a pixel of working size, from which on an edge is followed
@@ -60,10 +60,11 @@ def pairs(axis: int) -> tuple[Pair, Pair]:
     )
 
 
-def seams_along(axis: int, hole: Bools, labels: Labels) -> Seams:
+def seams_along(axis: int, hole: Bools, labels: Labels, laid: Bools) -> Seams:
+    """All along one axis, but those within `laid`, bool (h, w): strips whose labels turn on purpose."""
     first, second = pairs(axis)
     differ = (labels[(slice(None), *first)] != labels[(slice(None), *second)]).any(0)
-    y, x = np.nonzero(differ & (hole[first] | hole[second]))
+    y, x = np.nonzero(differ & (hole[first] | hole[second]) & ~turning(labels, laid, first, second))
     return Seams(axis, y, x)
 
 

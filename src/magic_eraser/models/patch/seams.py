@@ -13,6 +13,7 @@ from magic_eraser.models.watch import Watch
 # with the square, a white rim beside a thin hole shone 66 levels into the brown behind it.
 TOLERANCE = 48.0
 SCREENING = 2e-3
+TURN = 3  # pixels from one label of a strip to the next one's at most
 UNSEEN = 1e-3  # weight of an edge about which no source says anything
 
 Labels = NDArray[np.int32]
@@ -26,6 +27,17 @@ def box_of(hole: Bools, margin: int = 1) -> tuple[slice, slice]:
         slice(max(0, int(rows[0]) - margin), int(rows[-1]) + 1 + margin),
         slice(max(0, int(columns[0]) - margin), int(columns[-1]) + 1 + margin),
     )
+
+
+def turning(labels: Labels, laid: Bools, first: tuple[slice, slice], second: tuple[slice, slice]) -> Bools:
+    """Where two neighbours belong to one strip whose labels change little by little, on purpose.
+
+    Args:
+        labels: see `Labels`. laid: bool (H, W), the strips along continued contours.
+        first, second: the neighbours, as slices of the picture.
+    """
+    near: Bools = (np.abs(labels[(slice(None), *first)] - labels[(slice(None), *second)]) <= TURN).all(0)
+    return near & laid[first] & laid[second]
 
 
 class _Copies:
@@ -45,7 +57,7 @@ class _Copies:
         return self._flat.take(at, axis=0).astype(np.float32), inside & self._known.take(at)
 
 
-def _edges(copies: _Copies, labels: Labels, hole: Bools, axis: int) -> tuple[Floats, Floats]:
+def _edges(copies: _Copies, labels: Labels, hole: Bools, laid: Bools, axis: int) -> tuple[Floats, Floats]:
     """Weight (h, w) and wanted step of the correction (h, w, 3) between each pixel p and the next one q.
 
     Within a piece both copies agree: the weight is 1 and no step wanted. Only where labels differ is there work.
@@ -56,6 +68,7 @@ def _edges(copies: _Copies, labels: Labels, hole: Bools, axis: int) -> tuple[Flo
     weight = (hole[first] | hole[second]).astype(np.float32)
     wanted = np.zeros((*weight.shape, 3), np.float32)
     differ = (labels[:, first[0], first[1]] != labels[:, second[0], second[1]]).any(0)
+    differ &= ~turning(labels, laid, first, second)
     y, x = np.nonzero(differ & (weight > 0))
     v, u = (y + 1, x) if axis == 0 else (y, x + 1)
     at_p, at_q = labels[:, y, x], labels[:, v, u]
@@ -75,18 +88,22 @@ def _edges(copies: _Copies, labels: Labels, hole: Bools, axis: int) -> tuple[Flo
     return weight, wanted
 
 
-def correct(image: NDArray[np.uint8], hole: Bools, labels: Labels, watch: Watch) -> Floats:
+def correct(
+    image: NDArray[np.uint8], hole: Bools, labels: Labels, watch: Watch, laid: Bools | None = None
+) -> Floats:
     """What to add to the copied pixels so that pieces join without steps.
 
     Args:
         image: uint8 (H, W, 3). hole: bool (H, W).
         labels: see `Labels`; every copied pixel is known.
+        laid: bool (H, W), strips that will be copied by unrounded labels: within them no step is looked for.
 
     Returns:
         float32 (H, W, 3), levels of 0..255; zero outside the hole.
     """
     box = box_of(hole)
     inside = hole[box]
+    strips = np.zeros_like(inside) if laid is None else laid[box]
     copies = _Copies(image, hole, box)
     mine = labels[(slice(None), *box)]
     right = np.zeros((*inside.shape, 3), np.float32)
@@ -94,7 +111,7 @@ def correct(image: NDArray[np.uint8], hole: Bools, labels: Labels, watch: Watch)
     weights = []
     for axis in (0, 1):
         watch.check()
-        weight, step = _edges(copies, mine, inside, axis)
+        weight, step = _edges(copies, mine, inside, strips, axis)
         first = (slice(-1), slice(None)) if axis == 0 else (slice(None), slice(-1))
         second = (slice(1, None), slice(None)) if axis == 0 else (slice(None), slice(1, None))
         step *= weight[..., None]

@@ -46,6 +46,18 @@ FARTHEST = 6.0  # pixels of working size by which a piece is moved at most; furt
 
 
 @dataclass(frozen=True, slots=True)
+class Strips:
+    """What was copied along contours that go on through the hole.
+
+    Attributes:
+        laid: bool (h, w). exact: float32 (2, h, w), their labels before rounding, zero elsewhere.
+    """
+
+    laid: Bools
+    exact: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class _Ties:
     """What seams ask for: weights (n,), and the step from p's shift to q's times the weight, (2, n)."""
 
@@ -55,12 +67,13 @@ class _Ties:
 
 
 def straighten(
-    small: Small, labels: Labels, image: Pixels, hole: Bools, watch: Watch
+    small: Small, labels: Labels, strips: Strips, image: Pixels, hole: Bools, watch: Watch
 ) -> tuple[Labels, Floats]:
     """Shift labels so that lines meet.
 
     Args:
         small: the picture at working size. labels: of it, see `Labels`.
+        strips: along continued contours; they hold together however their labels turn.
         image: uint8 or uint16 (H, W, C). hole: bool (H, W).
         watch: checked between steps.
 
@@ -68,7 +81,7 @@ def straighten(
         The labels, moved by whole pixels of working size, of which every copied pixel is known; and float32 (2, h, w),
         rows and columns from each full-size pixel to what it copies, in full-size pixels.
     """
-    field = _Field(small, labels)
+    field = _Field(small, labels, strips)
     coarse = Probe(small.image, small.hole, (1.0, 1.0), 1.0, REACH)
     shift = field.as_pieces(field.ties(coarse, np.zeros(labels.shape, np.float32), watch))
     factors = np.array(small.scale, np.float32)[:, None, None]
@@ -77,24 +90,24 @@ def straighten(
         fine = Probe(image, hole, small.scale, max(1.0, max(small.scale) / FINE_STEP), FINE_REACH)
         shift += field.as_membrane(field.ties(fine, shift, watch), watch)
         shift /= factors
-    offsets = (labels + shift) * factors
+    offsets = (field.exact + shift) * factors
     return _moved(labels, shift, small.hole), np.asarray(offsets, np.float32)
 
 
 class _Field:
     """A shift of every pixel of a fill."""
 
-    def __init__(self, small: Small, labels: Labels) -> None:
+    def __init__(self, small: Small, labels: Labels, strips: Strips) -> None:
         self._hole = small.hole
-        self._labels = labels
-        self._pieces = pieces_of(small.hole, labels)
+        self.exact = np.where(strips.laid, strips.exact, labels).astype(np.float32)
+        self._pieces = pieces_of(small.hole, labels, strips.laid)
         slope = slopes(small.image, small.hole)
-        self._seams = [seams_along(axis, small.hole, labels) for axis in (0, 1)]
+        self._seams = [seams_along(axis, small.hole, labels, strips.laid) for axis in (0, 1)]
         self._slopes = [slopes_of(seams, labels, slope) for seams in self._seams]
 
     def ties(self, probe: Probe, shift: Floats, watch: Watch) -> list[_Ties]:
         """Measured after `shift` (2, h, w), in the probe's pixels."""
-        offsets = self._labels * np.array(probe.scale, np.float32)[:, None, None] + shift
+        offsets = self.exact * np.array(probe.scale, np.float32)[:, None, None] + shift
         steep = [np.maximum(np.hypot(*of_p), np.hypot(*of_q)) for of_p, of_q in self._slopes]
         every = np.concatenate(steep)
         limit = STEEP

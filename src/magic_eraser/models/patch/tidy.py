@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from magic_eraser.models.patch.seams import Labels
+from magic_eraser.models.patch.seams import Labels, turning
 from magic_eraser.models.patch.windows import Bools
 from magic_eraser.models.watch import Watch
 
@@ -19,11 +19,12 @@ ALIKE = 10  # levels in any channel by which the copy may change
 AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 
 
-def tidy(image: NDArray[np.uint8], hole: Bools, labels: Labels, watch: Watch) -> Labels:
+def tidy(image: NDArray[np.uint8], hole: Bools, labels: Labels, laid: Bools, watch: Watch) -> Labels:
     """Give a pixel the label that most of its neighbours have, if the copy looks the same.
 
     Args:
         image: uint8 (H, W, 3). hole: bool (H, W). labels: see `Labels`.
+        laid: as for `absorb`.
 
     Returns:
         New labels; every copied pixel is known.
@@ -42,8 +43,8 @@ def tidy(image: NDArray[np.uint8], hole: Bools, labels: Labels, watch: Watch) ->
     number = np.zeros(len(step), np.int64)
     number[at] = np.arange(len(at))
     usable = np.zeros(len(step), np.bool_)
-    usable[at] = True
-    active = at
+    usable[at] = ~laid[hole]
+    active = at[usable[at] & _beside_others(step.reshape(height + 2, stride)).ravel()[at]]
     for _ in range(ROUNDS):
         watch.check()
         near = active[:, None] + around
@@ -73,26 +74,40 @@ def tidy(image: NDArray[np.uint8], hole: Bools, labels: Labels, watch: Watch) ->
     return out
 
 
+def _beside_others(step: NDArray[np.int64]) -> Bools:
+    """Where any of the eight neighbours differs."""
+    differ = np.zeros(step.shape, np.bool_)
+    down = step[1:] != step[:-1]
+    differ[1:] |= down
+    differ[:-1] |= down
+    across = step[:, 1:] != step[:, :-1]
+    differ[:, 1:] |= across
+    differ[:, :-1] |= across
+    # of a corner's neighbours one at least differs from it or from the corner beyond
+    return np.asarray(cv2.dilate(differ.view(np.uint8), np.ones((3, 3), np.uint8))) > 0
+
+
 def _reaches(at: NDArray[np.intp], step: NDArray[np.int64], stride: int, height: int) -> Bools:
     """Whether a step from a place in the padded picture ends in the picture."""
     found: Bools = (at + step >= 0) & (at + step < stride * (height + 2))
     return found
 
 
-def absorb(hole: Bools, labels: Labels) -> Labels:
+def absorb(hole: Bools, labels: Labels, laid: Bools) -> Labels:
     """Give the pixels of small pieces the label of the nearest larger one, if its copy is known.
 
     Small pieces are glue between others that do not fit; where those are moved until they fit, glue is in the way.
 
     Args:
         hole: bool (H, W). labels: see `Labels`.
+        laid: bool (H, W), strips along continued contours: they stay as they are, and are nobody's neighbours.
 
     Returns:
         New labels; every copied pixel is known.
     """
-    pieces = pieces_of(hole, labels)
-    small = hole & (np.bincount(pieces.ravel())[pieces] < GLUE)
-    large = hole & ~small
+    pieces = pieces_of(hole, labels, laid)
+    small = hole & ~laid & (np.bincount(pieces.ravel())[pieces] < GLUE)
+    large = hole & ~small & ~laid
     out = labels.copy()
     if not small.any() or not large.any():
         return out
@@ -110,14 +125,18 @@ def absorb(hole: Bools, labels: Labels) -> Labels:
     return out
 
 
-def pieces_of(hole: Bools, labels: Labels) -> NDArray[np.intp]:
-    """Numbers (H, W) of connected pixels whose labels differ by one pixel at most from one to the next; 0 is known."""
+def pieces_of(hole: Bools, labels: Labels, laid: Bools) -> NDArray[np.intp]:
+    """Numbers (H, W) of connected pixels whose labels differ by one pixel at most from one to the next, or that are
+    `laid` as a strip; 0 is known."""
     height, width = hole.shape
     grid = np.zeros((2 * height - 1, 2 * width - 1), np.uint8)
     grid[::2, ::2] = hole
     down = (np.abs(labels[:, 1:] - labels[:, :-1]) <= 1).all(0)
+    every = slice(None)
+    down |= turning(labels, laid, (slice(1, None), every), (slice(-1), every))
     grid[1::2, ::2] = down & hole[1:] & hole[:-1]
     across = (np.abs(labels[:, :, 1:] - labels[:, :, :-1]) <= 1).all(0)
+    across |= turning(labels, laid, (every, slice(1, None)), (every, slice(-1)))
     grid[::2, 1::2] = across & hole[:, 1:] & hole[:, :-1]
     _, numbers = cv2.connectedComponents(grid, connectivity=4)
     return np.asarray(numbers[::2, ::2], np.intp)

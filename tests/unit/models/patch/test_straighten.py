@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from magic_eraser.models.patch.shrink import shrink
-from magic_eraser.models.patch.straighten import straighten
+from magic_eraser.models.patch.straighten import Strips, straighten
 from magic_eraser.models.patch.transfer import Plan, transfer
 from magic_eraser.models.watch import Watch
 
@@ -38,6 +38,10 @@ def jumpy(small, jumps):
     return labels
 
 
+def nothing_laid(small):
+    return Strips(np.zeros_like(small.hole), np.zeros((2, *small.hole.shape), np.float32))
+
+
 def filled(image, hole, small, offsets):
     out = image.copy()
     correction = np.zeros((*small.hole.shape, 3), np.float32)
@@ -66,7 +70,7 @@ def test_a_line_goes_on_without_a_jump(hole, edge, jumps):
     small = shrink(image, hole, SCALE, Watch())
     labels = jumpy(small, jumps)
     before = filled(image, hole, small, labels * np.float32(SCALE))
-    moved, offsets = straighten(small, labels, image, hole, Watch())
+    moved, offsets = straighten(small, labels, nothing_laid(small), image, hole, Watch())
     after = filled(image, hole, small, offsets)
 
     assert np.abs(np.diff(heights(before, hole))).max() >= 2 * SCALE
@@ -79,7 +83,7 @@ def test_a_line_goes_on_without_a_jump(hole, edge, jumps):
 def test_a_slanted_line_stays_straight(hole):
     image = scene("horizon", slope=0.05)
     small = shrink(image, hole, SCALE, Watch())
-    _, offsets = straighten(small, jumpy(small, (3, -3)), image, hole, Watch())
+    _, offsets = straighten(small, jumpy(small, (3, -3)), nothing_laid(small), image, hole, Watch())
     found = heights(filled(image, hole, small, offsets), hole)
     true = 500 + 0.05 * (np.arange(len(found)) + 580 - WIDTH / 2)
     assert np.abs(found - true).max() <= 6
@@ -89,9 +93,9 @@ def test_sixteen_bits_are_straightened_alike(hole):
     image = scene("wire")
     small = shrink(image, hole, SCALE, Watch())
     labels = jumpy(small, (3, -2))
-    _, of_eight = straighten(small, labels, image, hole, Watch())
+    _, of_eight = straighten(small, labels, nothing_laid(small), image, hole, Watch())
     deep = image.astype(np.uint16) * np.uint16(257)
-    _, of_sixteen = straighten(small, labels, deep, hole, Watch())
+    _, of_sixteen = straighten(small, labels, nothing_laid(small), deep, hole, Watch())
     assert np.abs(of_eight - of_sixteen).max() < 1
 
 
@@ -99,7 +103,7 @@ def test_pieces_without_lines_stay_where_they_are(hole):
     image = np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
     small = shrink(image, hole, SCALE, Watch())
     labels = jumpy(small, (3, -2))
-    moved, offsets = straighten(small, labels, image, hole, Watch())
+    moved, offsets = straighten(small, labels, nothing_laid(small), image, hole, Watch())
     assert (moved == labels).all()
     assert np.abs(offsets - labels * SCALE).max() < 0.1
 
@@ -108,5 +112,7 @@ def test_the_same_input_gives_the_same_bytes(hole):
     image = scene("wire")
     small = shrink(image, hole, SCALE, Watch())
     labels = jumpy(small, (1, -2, 4))
-    runs = [straighten(small, labels, image, hole, Watch())[1].tobytes() for _ in range(2)]
+    runs = [
+        straighten(small, labels, nothing_laid(small), image, hole, Watch())[1].tobytes() for _ in range(2)
+    ]
     assert runs[0] == runs[1]
