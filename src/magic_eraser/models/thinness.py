@@ -68,7 +68,9 @@ def _parts(hole: Hole, reach_of: Callable[[Statistics, int], float], watch: Watc
     is asked for (the others' statistics, longer side of the picture)."""
     marked = np.ascontiguousarray(hole).view(np.uint8)
     left, top, width, height = cv2.boundingRect(marked)
-    if not width:
+    if (
+        not width or min(hole.shape) <= 2 * WIDEST
+    ):  # a ribbon: nothing known may be within a tile of its middle
         return np.zeros(hole.shape, np.bool_)
     inner = (slice(top, top + height), slice(left, left + width))
     part = marked[inner]

@@ -17,7 +17,7 @@ from magic_eraser.models.patch.straighten import Strips, straighten
 from magic_eraser.models.patch.thin import diffuse_whole, fill_thin
 from magic_eraser.models.patch.tidy import absorb, tidy
 from magic_eraser.models.patch.transfer import Plan, copy_direct, transfer
-from magic_eraser.models.patch.windows import Bools
+from magic_eraser.models.patch.windows import SIDE, Bools
 from magic_eraser.models.thinness import thin_parts
 from magic_eraser.models.watch import Watch
 
@@ -205,7 +205,9 @@ def _patches(
             correction = finish(seen, unknown, found.labels, found.open_edges, watch)
             copy_direct(image, unknown, found.labels, correction, out)
             return
-    elif _enlarged(image, unknown, scale, out, rng, watch, threads, work):
+    elif min(unknown.shape) >= SIDE * scale and _enlarged(
+        image, unknown, scale, out, rng, watch, threads, work
+    ):
         return
     filled = diffuse_whole(image, unknown, options.radius, watch)
     np.copyto(out, filled, where=unknown[..., None])

@@ -100,3 +100,16 @@ def test_a_crowded_level_is_thinned_and_still_filled(fill, texture):
     filled = fill(image, hole)
     assert time.thread_time() - begun < 9  # 2.5 s on a quiet machine
     assert filled[hole].std() > 0.4 * image.std()
+
+
+@pytest.mark.parametrize("shape", [(1, 3000), (3, 9000), (3000, 1), (14, 900)])
+def test_a_ribbon_of_a_picture_gets_colours_from_its_ends(fill, shape):
+    rng = np.random.default_rng(0)
+    image = np.clip(129 + rng.normal(0, 12, (*shape, 3)), 0, 255).astype(np.uint8)
+    long = max(shape)
+    hole = np.zeros(shape, bool)
+    hole[(slice(None), slice(long // 3, long // 2)) if shape[1] == long else slice(long // 3, long // 2)] = (
+        True
+    )
+    image[hole] = 0
+    assert abs(fill(image, hole)[hole].mean() - 129) < 20
