@@ -8,12 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_one_case_gives_figures_a_table_and_a_sheet(tmp_path):
     result = tmp_path / "engine.json"
     command = [
