@@ -127,15 +127,15 @@ class _Canvas:
         self.image: Pixels = image
         self.out: Pixels = np.zeros(image.shape, image.dtype)
         if image.nbytes <= SMALL:
-            self.merge(np.zeros_like(hole))
+            self.merge()
             self.out[hole] = 0  # nobody shall see hidden pixels
 
-    def merge(self, done: Bools) -> None:
-        """What was written to `out` is known from now on."""
+    def merge(self, done: Bools | None = None) -> None:
+        """What was written to `out`, where `done`, is known from now on."""
         if self.image is self.out:
             return
         known = np.array(self.image, order="C")
-        if done.any():
+        if done is not None:
             known[done] = self.out[done]
         self.image = self.out = known
 
@@ -147,7 +147,7 @@ def _thin(canvas: _Canvas, hole: Bools, watch: Watch) -> Bools:
     thin = thin_parts(unknown, watch)
     if not thin.any():
         return hole
-    canvas.merge(thin[:0])
+    canvas.merge()
     fill_thin(canvas.out[part][..., :3], unknown, thin, watch)
     _opacity(canvas.image[part], unknown, thin, canvas.out[part], watch)
     rest = hole.copy()

@@ -7,9 +7,9 @@ import time
 import cv2
 import numpy as np
 
+from gap_watch import GapWatch
 from magic_eraser.models.inpainter import InpaintOptions
 from magic_eraser.models.patch import PatchInpainter
-from magic_eraser.models.watch import Watch
 
 
 def sharpness(image, hole):
@@ -97,17 +97,7 @@ def test_many_far_apart_holes_are_filled_in_one_go(fill, texture):
 
 
 def test_it_looks_at_the_watch_often_at_full_size(texture, square_hole):
-    class Counting(Watch):
-        def __init__(self):
-            super().__init__()
-            self.last, self.longest = time.thread_time(), 0.0
-
-        def check(self):
-            now = time.thread_time()
-            self.last, self.longest = now, max(self.longest, now - self.last)
-            super().check()
-
-    watch = Counting()
+    watch = GapWatch()
     image = cv2.resize(texture(800, 1000, grain=3.0), (4000, 3200), interpolation=cv2.INTER_CUBIC)
     hole = square_hole(3200, 4000, 1300)
     filled = PatchInpainter().inpaint(image, hole, InpaintOptions(), watch)

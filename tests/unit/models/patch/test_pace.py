@@ -8,6 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from gap_watch import GapWatch
 from magic_eraser.models.patch.fill import fill
 from magic_eraser.models.watch import Watch
 
@@ -18,25 +19,13 @@ SHAPES = {
 }
 
 
-class _Timed(Watch):
-    """Knows the longest processor time between two checks; other programs on the machine do not count."""
-
-    def __init__(self):
-        super().__init__()
-        self.longest, self._last = 0.0, time.thread_time()
-
-    def check(self):
-        now = time.thread_time()
-        self.longest, self._last = max(self.longest, now - self._last), now
-
-
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_watch_is_looked_at_every_tenth_of_a_second(texture, shape):
     image = texture(512, 512)
     hole = np.zeros((512, 512), bool)
     hole[SHAPES[shape]] = True
     image[hole] = 0
-    watch = _Timed()
+    watch = GapWatch()
     begun = time.thread_time()
     fill(image, hole, np.random.default_rng(0), watch)
     watch.check()
