@@ -295,6 +295,22 @@ class ModelUnavailable(EraserError):
     hint_zh = "请稍后再试，或使用 auto 模型。"
 
 
+class UnusableOutput(ModelUnavailable):
+    """A network's answer is no picture: not a number, or of a wrong size. The service falls back where it may."""
+
+    title = "The model's answer is not a picture."
+    title_zh = "该模型的输出无法使用。"
+
+
+class OutOfMemory(ModelUnavailable):
+    """There was not enough memory, of the device or the machine, however little was asked for."""
+
+    title = "There is not enough memory for this model."
+    title_zh = "内存不足，无法运行该模型。"
+    hint = 'Erase a smaller area, or use model "auto".'
+    hint_zh = "请缩小擦除范围，或使用 auto 模型。"
+
+
 class DeadlineExceeded(EraserError):
     code = "deadline_exceeded"
     status = 504
@@ -326,5 +342,5 @@ def error_types() -> list[type[EraserError]]:
             yield child
             yield from walk(child)
 
-    ours = (kind for kind in walk(EraserError) if kind.__module__ == __name__)
+    ours = (kind for kind in walk(EraserError) if kind.__module__ == __name__ and "code" in vars(kind))
     return sorted(ours, key=lambda kind: kind.status)

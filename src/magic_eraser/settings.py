@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from magic_eraser.errors import SettingsError
@@ -30,6 +30,14 @@ def _split(value: Any) -> Any:
 
 
 CommaSeparated = Annotated[tuple[str, ...] | str, AfterValidator(_split)]
+
+
+def _pairs(value: Any) -> Any:
+    for part in value:
+        name, _, seconds = part.partition("=")
+        if not (name and seconds.replace(".", "", 1).isdecimal()):
+            raise ValueError(f"{part} is not of the form model=seconds")
+    return value
 
 
 def _gradio_port() -> int:
@@ -80,7 +88,46 @@ class ModelSettings(_Section):
     default: str = "auto"
     """Model for requests that name none."""
     threads: int = Field(default=0, ge=0, le=256)
-    """Processor cores that one fill may use; 0 shares the cores out between `ERASER_QUEUE__SLOTS`, at least 1 each."""
+    """Processor cores that one fill may use; 0 shares the cores out between `ERASER_QUEUE__SLOTS`, at least 1 each.
+    Networks, of which one runs at a time, use all cores where it is 0."""
+    preload: CommaSeparated = ()
+    """Model ids, comma-separated, made ready at the start instead of at their first use."""
+    idle_unload_seconds: float = Field(default=1800, ge=0)
+    """Seconds after its last use that a model is let go; 0 keeps it."""
+    idle_unload_of: Annotated[CommaSeparated, AfterValidator(_pairs)] = ()
+    """The same for single models, comma-separated, such as `ldm=60,lama=0`."""
+    memory_budget_mb: int = Field(default=0, ge=0)
+    """MiB that loaded models may take together; those not used for longest go first. 0: six tenths of the memory."""
+    isolation: Literal["process", "thread"] = "process"
+    """Where networks run: in a child process each, whose memory comes back when it ends, or in the server's own."""
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """Where networks run: `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU where there is one that works."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of networks: `float32`, `bfloat16`; `auto` takes bfloat16 where the hardware has instructions for it."""
+    cpu_offload: bool = False
+    """On a GPU, keep weights in main memory and bring them over for each fill: slower, and far less GPU memory."""
+    low_memory: bool = False
+    """Networks work at half the size and one crop at a time, diffusion in slices: less memory, less detail, slower."""
+    accepted_licences: CommaSeparated = ()
+    """Licences, comma-separated, accepted by name where they limit the use of a model, such as `CC-BY-NC-4.0`."""
+
+
+def _model_cache_dir() -> Path:
+    given = os.environ.get("MODEL_CACHE_DIR")
+    return Path(given) if given else Path(platformdirs.user_cache_dir("magic-eraser")) / "models"
+
+
+class WeightSettings(_Section):
+    dir: Path = Field(default_factory=_model_cache_dir)
+    """Folder of model weights. `MODEL_CACHE_DIR` is honoured where this is unset; else the user's cache folder."""
+    mirror: str = ""
+    """Address that serves the same paths as the publishers' hosts, such as `https://mirror.example/weights`."""
+    offline: bool = False
+    """Never try to download."""
+    hf_endpoint: str = Field(default_factory=lambda: os.environ.get("HF_ENDPOINT", ""))
+    """Stands for `https://huggingface.co`. `HF_ENDPOINT` is honoured where this is unset."""
+    hf_token: SecretStr = Field(default_factory=lambda: SecretStr(os.environ.get("HF_TOKEN", "")))
+    """Sent to that host only, for files that ask for a login. `HF_TOKEN` is honoured where this is unset."""
 
 
 class ImageStoreSettings(_Section):
@@ -116,6 +163,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = Field(default_factory=LimitSettings)
     queue: QueueSettings = Field(default_factory=QueueSettings)
     models: ModelSettings = Field(default_factory=ModelSettings)
+    weights: WeightSettings = Field(default_factory=WeightSettings)
     images: ImageStoreSettings = Field(default_factory=ImageStoreSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
 from magic_eraser.hosting.workers import Workers
+from magic_eraser.models.availability import WhyNot
 from magic_eraser.models.card import ModelCard
 from magic_eraser.models.catalog import CATALOG, Entry, find
-from magic_eraser.models.inpainter import Hole, Inpainter, InpaintOptions, Pixels
+from magic_eraser.models.inpainter import Hole, Inpainter, InpaintOptions, Pixels, inpaint_all
+from magic_eraser.models.setup import Setup
 from magic_eraser.models.watch import Watch
 
 
@@ -21,6 +23,8 @@ class ModelState(StrEnum):
     ABSENT = "absent"
     LOADING = "loading"
     READY = "ready"
+    UNLOADING = "unloading"
+    FAILED = "failed"
 
 
 class ModelPool(Protocol):
@@ -32,10 +36,19 @@ class ModelPool(Protocol):
 
     def state(self, model_id: str) -> ModelState: ...
 
+    def why_not(self, model_id: str) -> WhyNot | None:
+        """Why it cannot be used here at all (no weights, no package, a licence nobody accepted); None where it can."""
+        ...
+
     async def inpaint(
-        self, model_id: str, image: Pixels, hole: Hole, options: InpaintOptions, watch: Watch
-    ) -> Pixels:
-        """Fill one crop; see `Inpainter.inpaint`.
+        self,
+        model_id: str,
+        images: Sequence[Pixels],
+        holes: Sequence[Hole],
+        options: InpaintOptions,
+        watch: Watch,
+    ) -> list[Pixels]:
+        """Fill crops, 1..`card.batch` of them; see `Inpainter.inpaint`.
 
         Raises:
             UnknownModel: it is not among `cards()`.
@@ -82,13 +95,21 @@ class LocalPool:
         lock = self._loading.get(model_id)
         return ModelState.LOADING if lock is not None and lock.locked() else ModelState.ABSENT
 
+    def why_not(self, model_id: str) -> WhyNot | None:
+        return None
+
     async def inpaint(
-        self, model_id: str, image: Pixels, hole: Hole, options: InpaintOptions, watch: Watch
-    ) -> Pixels:
+        self,
+        model_id: str,
+        images: Sequence[Pixels],
+        holes: Sequence[Hole],
+        options: InpaintOptions,
+        watch: Watch,
+    ) -> list[Pixels]:
         entry = find(model_id, self._catalog)
 
-        def work() -> Pixels:
-            return self._lease(entry).inpaint(image, hole, options, watch)
+        def work() -> list[Pixels]:
+            return inpaint_all(self._lease(entry), images, holes, options, watch)
 
         return await self._workers.run(watch, work)
 
@@ -99,7 +120,7 @@ class LocalPool:
             model = self._ready.get(name)
             if model is None:
                 start = time.monotonic()
-                model = self._ready[name] = entry.load(self._threads)
+                model = self._ready[name] = entry.load(Setup(threads=self._threads))
                 if self._on_load is not None:
                     self._on_load(name, time.monotonic() - start)
             return model

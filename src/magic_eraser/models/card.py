@@ -24,6 +24,24 @@ class Quality(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class WeightFile:
+    """A file that a model needs.
+
+    Attributes:
+        name: its name in the weights folder.
+        url: where it is published; empty for a file that a person added.
+        size: bytes, roughly; 0 where unknown. For people, not checked.
+        md5, sha256: lower-case hex digest of the published file, whichever is known.
+    """
+
+    name: str
+    url: str = ""
+    size: int = 0
+    md5: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """What the product says about a model, and what `imaging.regions` must know to feed it.
 
@@ -42,6 +60,19 @@ class ModelCard:
         deep: it fills 16-bit samples itself; otherwise it is given 8-bit ones.
         alpha: it fills opacity itself, given as a fourth channel where it is not the same everywhere; otherwise it
             is given the three colours.
+        best_size: `working_size` where the effort is "best"; the same where None.
+        multiple_of: its sides, in pixels, are multiples of it; it pads what it is given.
+        batch: most crops that it takes at once.
+        detail: crops that were shrunk for it are given the detail of the picture itself afterwards.
+        weights: the files it needs, in the order its loader expects them.
+        needs: importable packages that it needs beyond the core's; `extra` is how to install them.
+        extra: the extra of the distribution, such as "torch".
+        must_accept: its licence forbids some uses (such as commercial ones), so an operator accepts it by the name
+            in `licence` first.
+        memory_mb: memory it takes when ready, MiB, for making room before it is loaded.
+        isolated: it runs in a child process by default, so that its memory comes back when it is let go.
+        steps: of its sampler, by default; None for a model that takes none.
+        prompt: it heeds `InpaintOptions.prompt`.
     """
 
     id: str
@@ -57,3 +88,15 @@ class ModelCard:
     working_hole: int | None = None
     deep: bool = False
     alpha: bool = False
+    best_size: int | None = None
+    multiple_of: int = 1
+    batch: int = 1
+    detail: bool = False
+    weights: tuple[WeightFile, ...] = ()
+    needs: tuple[str, ...] = ()
+    extra: str = ""
+    must_accept: bool = False
+    memory_mb: int = 0
+    isolated: bool = False
+    steps: int | None = None
+    prompt: bool = False

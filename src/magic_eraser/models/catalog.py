@@ -12,6 +12,7 @@ from magic_eraser.models.card import ModelCard
 from magic_eraser.models.inpainter import Inpainter
 from magic_eraser.models.opencv import NavierStokesInpainter, TeleaInpainter
 from magic_eraser.models.patch import PatchInpainter
+from magic_eraser.models.setup import Setup
 
 AUTO = "auto"
 T = TypeVar("T")
@@ -19,19 +20,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A model on offer: its facts, and how to make it ready, given the cores that one fill may use."""
+    """A model on offer: its facts, and how to make it ready. Where the card says `isolated`, `load` can be pickled."""
 
     card: ModelCard
-    load: Callable[[int], Inpainter]
+    load: Callable[[Setup], Inpainter]
 
 
 CATALOG: Mapping[str, Entry] = MappingProxyType(
     {
         entry.card.id: entry
         for entry in (
-            Entry(PatchInpainter.card, PatchInpainter),
-            Entry(TeleaInpainter.card, lambda _threads: TeleaInpainter()),
-            Entry(NavierStokesInpainter.card, lambda _threads: NavierStokesInpainter()),
+            Entry(PatchInpainter.card, lambda setup: PatchInpainter(setup.threads)),
+            Entry(TeleaInpainter.card, lambda _setup: TeleaInpainter()),
+            Entry(NavierStokesInpainter.card, lambda _setup: NavierStokesInpainter()),
         )
     }
 )

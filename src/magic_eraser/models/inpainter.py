@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,13 @@ class Effort(StrEnum):
     BEST = "best"
 
 
+class Sampler(StrEnum):
+    """How a diffusion model walks from noise to picture (Song et al. 2021; Liu et al. 2022)."""
+
+    DDIM = "ddim"
+    PLMS = "plms"
+
+
 @dataclass(frozen=True, slots=True)
 class InpaintOptions:
     """What a caller may ask of a model; each uses what applies to it.
@@ -37,6 +45,9 @@ class InpaintOptions:
         rough_when_late: answer what is there when the deadline comes near, rather than fail.
         thin: of the PDE models: only the thin pieces of the hole are wanted, with the grain beside them and a
             radius that suits them.
+        steps: of a diffusion model's sampler, 1..1000; its card's own number where None.
+        sampler: of models that have both.
+        prompt, negative_prompt: what is, and is not, to come into the hole; of models that heed them.
     """
 
     seed: int = 0
@@ -44,6 +55,10 @@ class InpaintOptions:
     effort: Effort = Effort.BALANCED
     rough_when_late: bool = False
     thin: bool = False
+    steps: int | None = None
+    sampler: Sampler = Sampler.PLMS
+    prompt: str = ""
+    negative_prompt: str = ""
 
 
 class Inpainter(Protocol):
@@ -72,3 +87,26 @@ class Inpainter(Protocol):
     def close(self) -> None:
         """Let go of memory and devices; the object is not used afterwards."""
         ...
+
+
+class BatchInpainter(Inpainter, Protocol):
+    """A model whose card has a `batch` above 1."""
+
+    def inpaint_batch(
+        self, images: Sequence[Pixels], holes: Sequence[Hole], options: InpaintOptions, watch: Watch
+    ) -> list[Pixels]:
+        """Fill several crops at once, 1..`card.batch`, their sizes may differ; see `inpaint`."""
+        ...
+
+
+def inpaint_all(
+    model: Inpainter, images: Sequence[Pixels], holes: Sequence[Hole], options: InpaintOptions, watch: Watch
+) -> list[Pixels]:
+    """Fill every crop: all at once by a model that can, else one after the other."""
+    if model.card.batch > 1:
+        return cast("BatchInpainter", model).inpaint_batch(images, holes, options, watch)
+    count = len(images)
+    return [
+        model.inpaint(image, hole, options, watch.part(k / count, (k + 1) / count))
+        for k, (image, hole) in enumerate(zip(images, holes, strict=True))
+    ]

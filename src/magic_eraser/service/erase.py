@@ -200,7 +200,7 @@ class EraseService:
         for region, share in zip(regions, _shares([each.hole for each in regions], watch), strict=True):
             here = replace(region, unknown=unknown[region.box.slices])
             image, hole = await self._workers.run(watch, _cut, photo, here, card)
-            filled = await self.pool.inpaint(card.id, image, hole, how, share)
+            (filled,) = await self.pool.inpaint(card.id, [image], [hole], how, share)
             fills.append(await self._workers.run(watch, _paste, photo, mask, here, filled, how))
         return fills
 

@@ -1,0 +1,65 @@
+"""Whether a model can be used on this machine, and what to do where it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Protocol
+
+from magic_eraser.models.card import ModelCard, WeightFile
+
+
+@dataclass(frozen=True, slots=True)
+class WhyNot:
+    """What a model lacks, and the way out, in one sentence each.
+
+    Attributes:
+        code: "licence", "package" or "weights".
+        message, message_zh: for people.
+    """
+
+    code: str
+    message: str
+    message_zh: str
+
+
+class Shelf(Protocol):
+    """Where weights lie; `weights.WeightStore` is one."""
+
+    def missing(self, card: ModelCard) -> list[WeightFile]:
+        """Those of the card's files that are not there."""
+        ...
+
+
+def why_not(card: ModelCard, shelf: Shelf, accepted: Collection[str]) -> WhyNot | None:
+    """What the model lacks here; None where it can be loaded. Looks at the disk, imports nothing.
+
+    Args:
+        card: of the model.
+        shelf: where weights lie.
+        accepted: names of licences that the operator accepted (`ERASER_MODELS__ACCEPTED_LICENCES`).
+    """
+    if card.must_accept and card.licence not in accepted:
+        return WhyNot(
+            "licence",
+            f"Its licence ({card.licence}) limits what it may be used for; to accept it, set "
+            f"ERASER_MODELS__ACCEPTED_LICENCES={card.licence}.",
+            f"其许可证（{card.licence}）限制使用范围；如接受，请设置 ERASER_MODELS__ACCEPTED_LICENCES={card.licence}。",
+        )
+    absent = [name for name in card.needs if find_spec(name) is None]
+    if absent:
+        command = f"pip install 'magic-eraser[{card.extra}]'"
+        return WhyNot(
+            "package",
+            f"It needs {', '.join(absent)}: {command}.",
+            f"缺少 {', '.join(absent)}：请运行 {command}。",
+        )
+    if shelf.missing(card):
+        command = f"magic-eraser models download {card.id}"
+        return WhyNot(
+            "weights",
+            f"Its weights are not here yet: {command}.",
+            f"尚未下载权重：请运行 {command}。",
+        )
+    return None
