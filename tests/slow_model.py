@@ -61,4 +61,4 @@ class SlowInpainter:
 
 
 def catalog_with(model: SlowInpainter) -> dict[str, Entry]:
-    return {**CATALOG, "slow": Entry(model.card, lambda _threads: model)}
+    return {**CATALOG, "slow": Entry(model.card, lambda _setup: model)}

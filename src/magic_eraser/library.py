@@ -21,7 +21,7 @@ from magic_eraser.hosting.workers import Workers
 from magic_eraser.imaging.mask import Growth, mask_from_photo
 from magic_eraser.imaging.photo import Photo
 from magic_eraser.models.catalog import AUTO, find
-from magic_eraser.models.inpainter import Effort
+from magic_eraser.models.inpainter import Effort, Sampler
 from magic_eraser.models.watch import Watch
 from magic_eraser.service.erase import EraseService
 from magic_eraser.service.request import EraseOptions, EraseRequest, EraseResult, OutputOptions
@@ -29,18 +29,28 @@ from magic_eraser.service.request import EraseOptions, EraseRequest, EraseResult
 T = TypeVar("T")
 ImageLike = NDArray[Any] | Image.Image | bytes | Path | str
 EffortName = Literal["fast", "balanced", "best"]
+SamplerName = Literal["ddim", "plms"]
 
 
-class Wishes(TypedDict, total=False):
-    """The keywords of `Eraser.__call__`; see there."""
+class CallWishes(TypedDict, total=False):
+    """The keywords of `erase` that are those of `Eraser.__call__`; see there."""
 
-    model: str | None
     dilate: Growth
     feather: int
     seed: int
     effort: Effort | EffortName
     rough_when_late: bool
+    steps: int | None
+    sampler: Sampler | SamplerName
+    prompt: str
+    negative_prompt: str
     timeout: float | None
+
+
+class Wishes(CallWishes, total=False):
+    """The keywords of `Eraser.__call__`; see there."""
+
+    model: str | None
 
 
 class Eraser:
@@ -103,6 +113,10 @@ class Eraser:
         seed: int = 0,
         effort: Effort | EffortName = Effort.BALANCED,
         rough_when_late: bool = False,
+        steps: int | None = None,
+        sampler: Sampler | SamplerName = Sampler.PLMS,
+        prompt: str = "",
+        negative_prompt: str = "",
         timeout: float | None = None,
     ) -> ImageLike:
         """Erase what the mask marks.
@@ -119,6 +133,9 @@ class Eraser:
             effort: "fast", "balanced" or "best"; of models that can take more or less work.
             rough_when_late: where the timeout comes near, answer the best that is there. Whether it was so is among
                 the notices of `run`.
+            steps: of a diffusion model's sampler, 1..1000; the model's own number where None.
+            sampler: "plms" or "ddim"; of models that have both.
+            prompt, negative_prompt: what is, and is not, to come into the hole; of models that heed them.
             timeout: seconds, above 0; None for no limit.
 
         Returns:
@@ -136,6 +153,10 @@ class Eraser:
             seed=seed,
             effort=cast("Effort", effort),  # by name, too: the options see to it
             rough_when_late=rough_when_late,
+            steps=steps,
+            sampler=cast("Sampler", sampler),
+            prompt=prompt,
+            negative_prompt=negative_prompt,
         )
         encoded = isinstance(image, bytes | Path | str)
         output = OutputOptions() if encoded else None
@@ -172,26 +193,13 @@ def erase(
     mask: ImageLike,
     model: str = AUTO,
     *,
-    dilate: Growth = 0,
-    feather: int = 0,
-    seed: int = 0,
-    effort: Effort | EffortName = Effort.BALANCED,
-    rough_when_late: bool = False,
-    timeout: float | None = None,
+    device: str = "auto",
     threads: int | None = None,
+    **wishes: Unpack[CallWishes],
 ) -> Any:
     """Erase once: `Eraser` for a single call. See `Eraser` and `Eraser.__call__` for kinds, ranges and errors."""
-    with Eraser(model, threads=threads) as eraser:
-        return eraser(
-            image,
-            mask,
-            dilate=dilate,
-            feather=feather,
-            seed=seed,
-            effort=effort,
-            rough_when_late=rough_when_late,
-            timeout=timeout,
-        )
+    with Eraser(model, device, threads=threads) as eraser:
+        return eraser(image, mask, **wishes)
 
 
 def watch_for(timeout: float | None, on_progress: Callable[[float], None] | None = None) -> Watch:

@@ -51,6 +51,39 @@ PixelsOrAuto = Annotated[
 """A field of pixels, 0..200, or "auto"."""
 
 
+_QUALITY: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=1, le=100)])
+HIGH = "high"
+
+
+def _quality(value: Any) -> int | str | None:
+    if value is None:
+        return None
+    if value == HIGH:
+        return HIGH
+    try:
+        return _QUALITY.validate_python(value)
+    except ValidationError:
+        raise PydanticCustomError(
+            "quality", 'Input should be a whole number from 1 to 100, or "high"'
+        ) from None
+
+
+QualityOrHigh = Annotated[
+    int | str | None,
+    PlainValidator(_quality),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": 100},
+                {"const": HIGH, "type": "string"},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
+"""A field of a lossy format's quality, 1..100, or of the fill's: "high"."""
+
+
 async def read_fields(request: Request) -> dict[str, Any]:
     """The body's fields; files of a multipart body as bytes.
 

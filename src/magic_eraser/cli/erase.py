@@ -29,6 +29,13 @@ class Effort(StrEnum):
     BEST = "best"
 
 
+class Sampler(StrEnum):
+    """The names of `models.inpainter.Sampler`, for the same reason."""
+
+    PLMS = "plms"
+    DDIM = "ddim"
+
+
 class Format(StrEnum):
     SAME = "same"
     PNG = "png"
@@ -58,10 +65,26 @@ def erase(
         typer.Option(help="Format to write; by the name of the output where not given.", show_default=False),
     ] = None,
     quality: Annotated[
-        int | None, typer.Option(min=1, max=100, help="For lossy formats.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="N|high",
+            help="1 to 100, for lossy formats; high: of the fill, as --effort best.",
+            show_default=False,
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Another seed, a variant.")] = 0,
     effort: Annotated[Effort, typer.Option(help="How much work a fill is worth.")] = Effort.BALANCED,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=1000, help="Of diffusion models; their own where not given.", show_default=False
+        ),
+    ] = None,
+    sampler: Annotated[Sampler, typer.Option(help="Of diffusion models that have both.")] = Sampler.PLMS,
+    prompt: Annotated[
+        str, typer.Option(help="What is to come into the hole; some models heed it.", show_default=False)
+    ] = "",
+    negative_prompt: Annotated[str, typer.Option(help="What is not to.", show_default=False)] = "",
     timeout: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", help="Most time for one photograph.", show_default=False),
@@ -85,6 +108,7 @@ def erase(
     from magic_eraser.errors import ValidationFailed
     from magic_eraser.library import Eraser, watch_for
     from magic_eraser.models.inpainter import Effort as HowMuch
+    from magic_eraser.models.inpainter import Sampler as How
     from magic_eraser.service.request import EraseOptions
 
     many = photo.is_dir()
@@ -95,9 +119,14 @@ def erase(
         dilate=_growth(dilate),
         feather=feather,
         seed=seed,
-        effort=HowMuch(effort.value),
+        effort=HowMuch.BEST if quality == "high" else HowMuch(effort.value),
         rough_when_late=rough_when_late,
+        steps=steps,
+        sampler=How(sampler.value),
+        prompt=prompt,
+        negative_prompt=negative_prompt,
     )
+    lossy = _lossy_quality(quality)
     try:
         watch_for(timeout)
     except ValidationFailed as error:
@@ -110,17 +139,27 @@ def erase(
     with Eraser(model, device.value, threads=threads) as eraser:
         if many:
             reports = batch.run(
-                eraser, jobs, options, quality, timeout=timeout, skip_done=not overwrite, show=not as_json
+                eraser, jobs, options, lossy, timeout=timeout, skip_done=not overwrite, show=not as_json
             )
         else:
             with progress.of_photo(photo.name) as tell:
-                reports = [batch.one(eraser, jobs[0], options, quality, watch_for(timeout, tell))]
+                reports = [batch.one(eraser, jobs[0], options, lossy, watch_for(timeout, tell))]
     if as_json:
         typer.echo(json.dumps([report.as_json() for report in reports], ensure_ascii=False, indent=2))
     else:
         batch.tell(reports, many=many)
     if any(report.error for report in reports):
         raise typer.Exit(1)
+
+
+def _lossy_quality(text: str | None) -> int | None:
+    if text is None or text == "high":
+        return None
+    if not (text.isdecimal() and 1 <= int(text) <= 100):
+        raise typer.BadParameter(
+            f'{text!r} is neither a number from 1 to 100 nor "high"', param_hint="--quality"
+        )
+    return int(text)
 
 
 def _growth(text: str) -> Growth:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Literal, Protocol
 
 from magic_eraser.models.card import ModelCard, WeightFile
 
@@ -15,11 +15,11 @@ class WhyNot:
     """What a model lacks, and the way out, in one sentence each.
 
     Attributes:
-        code: "licence", "package" or "weights".
+        code: for programs.
         message, message_zh: for people.
     """
 
-    code: str
+    code: Literal["licence", "package", "weights"]
     message: str
     message_zh: str
 

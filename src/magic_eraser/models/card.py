@@ -73,6 +73,7 @@ class ModelCard:
         isolated: it runs in a child process by default, so that its memory comes back when it is let go.
         steps: of its sampler, by default; None for a model that takes none.
         prompt: it heeds `InpaintOptions.prompt`.
+        added: it is not ours but a person's own.
     """
 
     id: str
@@ -100,3 +101,4 @@ class ModelCard:
     isolated: bool = False
     steps: int | None = None
     prompt: bool = False
+    added: bool = False

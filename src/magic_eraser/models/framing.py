@@ -60,4 +60,5 @@ def to_pixels(answer: NDArray[Any], like: Pixels) -> Pixels:
             "The model answered values that are not numbers (NaN or infinity).",
             "模型输出了无效数值（NaN 或无穷大）。",
         )
-    return np.clip(np.rint(part * 255), 0, 255).astype(np.uint8)
+    pixels: Pixels = np.clip(np.rint(part * 255), 0, 255).astype(np.uint8)
+    return pixels

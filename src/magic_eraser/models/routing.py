@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+
+import cv2
+import numpy as np
 
 from magic_eraser.models.inpainter import Hole
 from magic_eraser.models.thinness import thin_parts
 from magic_eraser.models.watch import Watch
 
-PREFERENCE = ("patch", "telea", "ns")
-"""Best first."""
+PREFERENCE = ("lama", "lama-onnx", "patch", "migan", "migan-onnx", "telea", "ns")
+"""Best first. Models of several times LaMa's price or time (`mat`, `ldm`) are for those who name them."""
+FOR_SCARCE = ("lama", "lama-onnx", "migan", "migan-onnx", "patch", "telea", "ns")
+"""The same where little is known round the hole, so that there is little to copy."""
 FOR_THIN = ("telea", "ns")
+SCARCE = 0.35
+"""Share of a hole's surroundings that is hole itself, from which on copies run out: 0.1 for an object amid a
+picture, 0.5 and more where people tear half of it away."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,14 +49,33 @@ def plan(hole: Hole, present: Collection[str], watch: Watch) -> tuple[Step, ...]
         One step, or two: first the thin pieces, which then are known, then the rest. The steps' holes are disjoint
         and together are `hole`. The last step's model is the one that the answer names.
     """
-    best = next(model for model in PREFERENCE if model in present)
     pde = next((model for model in FOR_THIN if model in present), None)
     if pde is None:
-        return (Step(best, hole),)
+        return (Step(_best(hole, present), hole),)
     thin = thin_parts(hole, watch)
     rest = hole & ~thin
     if not rest.any():
         return (Step(pde, hole, thin=True),)
     if not thin.any():
-        return (Step(best, hole),)
-    return Step(pde, thin, thin=True), Step(best, rest)
+        return (Step(_best(hole, present), hole),)
+    return Step(pde, thin, thin=True), Step(_best(rest, present), rest)
+
+
+def instead_of(model: str, present: Collection[str]) -> Iterator[str]:
+    """What may fill in the place of a model that cannot, best first; for one that a person named, what needs no
+    network."""
+    after = PREFERENCE.index(model) + 1 if model in PREFERENCE else PREFERENCE.index("patch")
+    return (other for other in PREFERENCE[after:] if other in present and other != model)
+
+
+def _best(hole: Hole, present: Collection[str]) -> str:
+    order = FOR_SCARCE if _scarcity(hole) > SCARCE else PREFERENCE
+    return next(model for model in order if model in present)
+
+
+def _scarcity(hole: Hole) -> float:
+    """How much of the hole's box, with a margin of half its longer side, is hole: 0..1."""
+    left, top, width, height = cv2.boundingRect(hole.view(np.uint8))
+    margin = max(width, height) // 2
+    around = hole[max(0, top - margin) : top + height + margin, max(0, left - margin) : left + width + margin]
+    return np.count_nonzero(around) / around.size

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from operator import index
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from numpy.typing import NDArray
 
@@ -13,9 +14,12 @@ from magic_eraser.imaging.codec import Encoded
 from magic_eraser.imaging.mask import MAX_GROWTH, Growth
 from magic_eraser.imaging.photo import Notice, Photo
 from magic_eraser.models.catalog import AUTO
-from magic_eraser.models.inpainter import Effort
+from magic_eraser.models.inpainter import Effort, Sampler
 
 CacheResult = Literal["hit", "miss", "bypass"]
+E = TypeVar("E", bound=StrEnum)
+MOST_STEPS = 1000
+LONGEST_PROMPT = 1000
 OutputFormat = Literal["same", "png", "jpeg", "webp", "avif", "bmp", "tiff", "gif"]
 
 
@@ -31,6 +35,10 @@ class EraseOptions:
         radius: neighbourhood in pixels of the PDE models, 1..64.
         effort: how much work the fill is worth; its name will do.
         rough_when_late: where the deadline comes near, the best that is there, with a notice, rather than nothing.
+        steps: of a diffusion model's sampler, 1..1000; the model's own number where None.
+        sampler: of those models; its name will do.
+        prompt, negative_prompt: what is, and is not, to come into the hole, at most 1,000 characters; of models that
+            heed them.
 
     Raises:
         ValidationFailed: a value out of its range, of whichever door.
@@ -43,23 +51,42 @@ class EraseOptions:
     radius: int = 4
     effort: Effort = Effort.BALANCED
     rough_when_late: bool = False
+    steps: int | None = None
+    sampler: Sampler = Sampler.PLMS
+    prompt: str = ""
+    negative_prompt: str = ""
 
     def __post_init__(self) -> None:
         growth = (
             self.dilate if self.dilate == "auto" else _whole("dilate", self.dilate, MAX_GROWTH, auto=True)
         )
-        if self.effort not in list(Effort):
-            names = ", ".join(Effort)
-            raise _fault("effort", self.effort, f"one of {names}", f"{names} 之一")
         settled: dict[str, Any] = {
             "dilate": growth,
             "feather": _whole("feather", self.feather, MAX_GROWTH),
             "seed": _whole("seed", self.seed, 2**32 - 1),
             "radius": _whole("radius", self.radius, 64, least=1),
-            "effort": Effort(self.effort),
+            "effort": _named("effort", self.effort, Effort),
+            "sampler": _named("sampler", self.sampler, Sampler),
+            "steps": None if self.steps is None else _whole("steps", self.steps, MOST_STEPS, least=1),
         }
         for name, value in settled.items():
             object.__setattr__(self, name, value)
+        for name in ("prompt", "negative_prompt"):
+            text = getattr(self, name)
+            if not isinstance(text, str) or len(text) > LONGEST_PROMPT:
+                expected, chinese = (
+                    f"text of at most {LONGEST_PROMPT} characters",
+                    f"不超过 {LONGEST_PROMPT} 字的文本",
+                )
+                raise _fault(name, text, expected, chinese)
+
+
+def _named(name: str, value: Any, names: type[E]) -> E:
+    """A member of an enumeration, by itself or by its name."""
+    if value not in list(names):
+        listed = ", ".join(names)
+        raise _fault(name, value, f"one of {listed}", f"{listed} 之一")
+    return names(value)
 
 
 def _whole(name: str, value: Any, most: int, *, least: int = 0, auto: bool = False) -> int:
@@ -90,6 +117,15 @@ ROUGH = Notice(
     "时限将至，这是已完成的最好结果；时间更充裕时填补会更精细。",
 )
 """Where `rough_when_late` made a difference."""
+
+
+def fell_back(model: str, instead: str) -> Notice:
+    """A model's answer was no picture, or `auto`'s best could not be used, so that another one filled."""
+    return Notice(
+        "fell_back",
+        f'The model "{model}" could not do it, so "{instead}" filled the hole.',
+        f"模型“{model}”未能完成，已改用“{instead}”填补。",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,9 +48,9 @@ def loaded_with(tmp_path, coffee_png, dot_png):
     def load(**sections) -> int:
         seen = []
 
-        def telea(threads):
-            seen.append(threads)
-            return CATALOG["telea"].load(threads)
+        def telea(setup):
+            seen.append(setup.threads)
+            return CATALOG["telea"].load(setup)
 
         settings = Settings(data_dir=tmp_path, **sections)
         app = create_app(settings, catalog={**CATALOG, "telea": Entry(CATALOG["telea"].card, telea)})

@@ -14,13 +14,23 @@ from magic_eraser.accounts.principal import Principal
 from magic_eraser.api import language
 from magic_eraser.api.accept import prefers_json
 from magic_eraser.api.deps import Caller, Seconds, TheRooms, WhileOpen, unless_gone
-from magic_eraser.api.forms import PixelsOrAuto, data_url, picture, read_fields, validate
+from magic_eraser.api.forms import (
+    HIGH,
+    PixelsOrAuto,
+    QualityOrHigh,
+    data_url,
+    picture,
+    read_fields,
+    validate,
+)
 from magic_eraser.api.problems import responses
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.errors import ValidationFailed
-from magic_eraser.models.inpainter import Effort
+from magic_eraser.models.inpainter import Effort, Sampler
 from magic_eraser.models.watch import Watch
 from magic_eraser.service.request import (
+    LONGEST_PROMPT,
+    MOST_STEPS,
     EraseOptions,
     EraseRequest,
     EraseResult,
@@ -44,12 +54,21 @@ class EraseFields(BaseModel):
     """Pixels of soft transition beyond that."""
     format: OutputFormat = "same"
     """Format of the answer: the picture's own, or another."""
-    quality: int | None = Field(default=None, ge=1, le=100)
-    """For lossy formats; a JPEG keeps its own quantisation where omitted."""
+    quality: QualityOrHigh = Field(default=None, examples=[90, "high"])
+    """For lossy formats, 1..100; a JPEG keeps its own quantisation where omitted. "high" is of the fill, and the same
+    as `effort` "best"."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """Another seed gives a variant; the same one the same bytes."""
     effort: Annotated[Effort, WithJsonSchema({"type": "string", "enum": list(Effort)})] = Effort.BALANCED
     """How much work the fill is worth; only some models can take more or less of it."""
+    steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
+    """Of a diffusion model's sampler; the model's own number where omitted."""
+    sampler: Annotated[Sampler, WithJsonSchema({"type": "string", "enum": list(Sampler)})] = Sampler.PLMS
+    """Of models that have both."""
+    prompt: str = Field(default="", max_length=LONGEST_PROMPT)
+    """What is to come into the hole; only some models heed it."""
+    negative_prompt: str = Field(default="", max_length=LONGEST_PROMPT)
+    """What is not to."""
     rough_when_late: bool = False
     """Where the time limit comes near, answer the best that is there, with the notice `rough_result`, and not 504."""
 
@@ -85,7 +104,7 @@ class EraseAnswer(BaseModel):
     image_id: str
     """To erase further on the result."""
     notices: list[dict[str, str]]
-    """What the format could not carry, or the time did not allow: `{code, message}`."""
+    """What the format could not carry, the time did not allow or a model could not do: `{code, message}`."""
 
 
 _IMAGES = {
@@ -145,10 +164,16 @@ async def _request(rooms: Rooms, caller: Principal, fields: dict[str, Any]) -> E
             dilate=options.dilate,
             feather=options.feather,
             seed=options.seed,
-            effort=options.effort,
+            effort=Effort.BEST if options.quality == HIGH else options.effort,
             rough_when_late=options.rough_when_late,
+            steps=options.steps,
+            sampler=options.sampler,
+            prompt=options.prompt,
+            negative_prompt=options.negative_prompt,
         ),
-        output=OutputOptions(format=options.format, quality=options.quality),
+        output=OutputOptions(
+            format=options.format, quality=options.quality if isinstance(options.quality, int) else None
+        ),
     )
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Literal
+
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
+from starlette.requests import Request
 
+from magic_eraser.api import language
 from magic_eraser.api.deps import TheRooms
+from magic_eraser.api.rooms import Rooms
 from magic_eraser.hosting.pool import ModelState
-from magic_eraser.models.card import Quality, Speed
+from magic_eraser.models.card import ModelCard, Quality, Speed
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
@@ -29,7 +35,17 @@ class Model(BaseModel):
     allowed: bool
     """Whether this caller may use it."""
     why_not: str | None
-    """The reason where not."""
+    """The reason where not, and the way out."""
+    why_code: Literal["licence", "package", "weights"] | None
+    """The same for programs."""
+    download_bytes: int
+    """Size of the weights that are missing; 0 where none are, or it is not known."""
+    steps: int | None
+    """Of its sampler, by default; null for a model that has none."""
+    prompt: bool
+    """Whether it heeds a prompt."""
+    added: bool
+    """Whether it is the operator's own."""
 
 
 class Models(BaseModel):
@@ -41,22 +57,32 @@ class Models(BaseModel):
 
 
 @router.get("/models", summary="The models on offer", response_model=Models)
-async def models(rooms: TheRooms) -> Models:
-    """`auto` may be asked for everywhere and picks the best of these for each hole."""
-    return Models(
-        default=rooms.settings.models.default,
-        models=[
-            Model(
-                id=card.id,
-                title=card.title,
-                licence=card.licence,
-                speed=card.speed,
-                quality=card.quality,
-                cost=card.cost,
-                state=rooms.pool.state(card.id),
-                allowed=True,
-                why_not=None,
-            )
-            for card in rooms.pool.cards().values()
-        ],
+async def models(request: Request, rooms: TheRooms) -> Models:
+    """`auto` may be asked for everywhere and picks the best of these that are allowed, for each hole."""
+    cards = rooms.pool.cards().values()
+    zh = language.of(request) == "zh"
+    found = await asyncio.to_thread(
+        lambda: [_model(rooms, card, zh=zh) for card in cards]
+    )  # looks at the disk
+    return Models(default=rooms.settings.models.default, models=found)
+
+
+def _model(rooms: Rooms, card: ModelCard, *, zh: bool) -> Model:
+    why = rooms.pool.why_not(card.id)
+    missing = rooms.weights.missing(card) if card.weights else []
+    return Model(
+        id=card.id,
+        title=card.title,
+        licence=card.licence,
+        speed=card.speed,
+        quality=card.quality,
+        cost=card.cost,
+        state=rooms.pool.state(card.id),
+        allowed=why is None,
+        why_not=None if why is None else why.message_zh if zh else why.message,
+        why_code=None if why is None else why.code,
+        download_bytes=sum(file.size for file in missing),
+        steps=card.steps,
+        prompt=card.prompt,
+        added=card.added,
     )

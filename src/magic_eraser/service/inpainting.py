@@ -1,0 +1,180 @@
+"""From a plan of models to a filled picture: regions, crops, batches, and another model where one cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from magic_eraser.errors import ModelUnavailable, UnusableOutput
+from magic_eraser.hosting.pool import ModelPool
+from magic_eraser.hosting.workers import Workers
+from magic_eraser.imaging import compose
+from magic_eraser.imaging.mask import Mask
+from magic_eraser.imaging.photo import Fill, Notice, Photo
+from magic_eraser.imaging.regions import Region, find_regions, shrink
+from magic_eraser.models import routing
+from magic_eraser.models.card import ModelCard
+from magic_eraser.models.catalog import AUTO, find
+from magic_eraser.models.inpainter import Effort, Hole, InpaintOptions, Pixels
+from magic_eraser.models.routing import Step
+from magic_eraser.models.watch import Watch
+from magic_eraser.service.fill import (
+    alpha_fill,
+    feathered,
+    to_model_depth,
+    to_picture_depth,
+    with_opacity,
+    without_opacity,
+)
+from magic_eraser.service.request import EraseOptions, fell_back
+from magic_eraser.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """One request on its way through the models; `ran` and `notices` grow as it goes."""
+
+    photo: Photo
+    mask: Mask
+    options: EraseOptions
+    watch: Watch
+    ran: list[str] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+
+    @property
+    def model(self) -> str:
+        """The one that the answer names: the last that ran."""
+        return self.ran[-1]
+
+
+class Inpainting:
+    """Fills pictures with the models of a pool.
+
+    Args:
+        pool: the models.
+        workers: threads for cutting and pasting.
+    """
+
+    def __init__(self, pool: ModelPool, workers: Workers) -> None:
+        self._pool = pool
+        self._workers = workers
+
+    def plan(self, options: EraseOptions, mask: Mask, watch: Watch) -> tuple[Step, ...]:
+        """Which models fill what: the one asked for, or as `routing.plan` says."""
+        if options.model != AUTO:
+            return (Step(self._card(options.model).id, mask.hole),)
+        return routing.plan(mask.hole, self._usable(), watch)
+
+    async def run(self, job: Job, steps: Sequence[Step]) -> Photo:
+        """The picture, filled step by step: what one has filled is known to the next."""
+        fills: list[Fill] = []
+        seen, unknown = job.photo, job.mask.hole
+        for step, share in zip(steps, _shares([step.hole for step in steps], job.watch), strict=True):
+            fills += await self._fill(replace(job, photo=seen, watch=share), unknown, step)
+            seen = await self._workers.run(job.watch, job.photo.with_fills, fills)
+            unknown = unknown & ~step.hole
+        return seen
+
+    async def _fill(self, job: Job, unknown: Hole, step: Step) -> list[Fill]:
+        """One model's share, or another's where it cannot: by any name where its answer is no picture; where it
+        cannot be had, only for `auto`."""
+        others = routing.instead_of(step.model, self._usable())
+        while True:
+            try:
+                fills = await self._fill_by(job, unknown, step)
+            except UnusableOutput as error:
+                failure: ModelUnavailable = error
+            except ModelUnavailable as error:
+                if job.options.model != AUTO:
+                    raise
+                failure = error
+            else:
+                job.ran.append(step.model)
+                return fills
+            other = next(others, None)
+            if other is None:
+                raise failure
+            log.warning("fell_back", model=step.model, instead=other, reason=failure.detail)
+            job.notices.append(fell_back(step.model, other))
+            step = replace(step, model=other)
+
+    async def _fill_by(self, job: Job, unknown: Hole, step: Step) -> list[Fill]:
+        """One model's share, crop by crop; what is `unknown` beside it must not be looked at."""
+        card, options = self._card(step.model), job.options
+        best = options.effort is Effort.BEST and card.best_size is not None
+        size = card.best_size if best else card.working_size
+        regions = await self._workers.run(
+            job.watch,
+            find_regions,
+            step.hole,
+            context=card.context,
+            min_context=card.min_context,
+            working_size=None if step.thin else size,
+            working_hole=None if step.thin else card.working_hole,
+        )
+        how = InpaintOptions(
+            seed=options.seed,
+            radius=options.radius,
+            effort=options.effort,
+            rough_when_late=options.rough_when_late,
+            thin=step.thin,
+            steps=options.steps,
+            sampler=options.sampler,
+            prompt=options.prompt,
+            negative_prompt=options.negative_prompt,
+        )
+        fills = []
+        for region, share in zip(regions, _shares([each.hole for each in regions], job.watch), strict=True):
+            here = replace(region, unknown=unknown[region.box.slices])
+            image, hole = await self._workers.run(job.watch, _cut, job.photo, here, card)
+            (filled,) = await self._pool.inpaint(card.id, [image], [hole], how, share)
+            fills.append(await self._workers.run(job.watch, _paste, job.photo, job.mask, here, filled, how))
+        return fills
+
+    def _card(self, model_id: str) -> ModelCard:
+        return find(model_id, self._pool.cards())
+
+    def _usable(self) -> list[str]:
+        """Ids of the models that have what they need here."""
+        return [name for name in self._pool.cards() if self._pool.why_not(name) is None]
+
+
+def _shares(holes: Sequence[Hole], watch: Watch) -> Iterator[Watch]:
+    """The watch for each of them: of the whole progress as much as it has of the pixels."""
+    sizes = [np.count_nonzero(hole) for hole in holes]
+    ends = [float(end) for end in np.cumsum(sizes) / max(1, sum(sizes))]
+    for start, end in pairwise([0.0, *ends]):
+        yield watch.part(start, end)
+
+
+def _cut(photo: Photo, region: Region, card: ModelCard) -> tuple[Pixels, Any]:
+    """The crop as the model is to see it, and what is unknown in it."""
+    colours, alpha = photo.rgb(region.box), photo.alpha(region.box)
+    image = to_model_depth(with_opacity(colours, alpha, region.unknown, card), card)
+    if region.scale > 1:
+        return shrink(image, region.unknown, region.scale)
+    return image, region.unknown
+
+
+def _paste(photo: Photo, mask: Mask, region: Region, filled: Pixels, options: InpaintOptions) -> Fill:
+    """The model's answer at the picture's size, depth and softness."""
+    box, hole = region.box, region.hole
+    image = photo.rgb(box)
+    filled, alpha = without_opacity(to_picture_depth(filled, image.dtype))
+    if region.scale > 1:
+        filled = compose.enlarge(filled, image, hole, region.unknown, options.seed)
+    original = photo.alpha(box)
+    if original is not None and alpha is None:
+        alpha = alpha_fill(original, hole, region.unknown)
+    if mask.weight is not None:
+        weight = mask.weight[box.slices]
+        filled = feathered(image, filled, hole, weight)
+        if original is not None and alpha is not None:
+            alpha = feathered(original, alpha, hole, weight)
+    return Fill(box=box, rgb=filled, alpha=alpha, hole=hole)
