@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from magic_eraser.models.catalog import CATALOG
-from magic_eraser.models.routing import plan
+from magic_eraser.models.routing import instead_of, plan
 from magic_eraser.models.watch import Watch
 
 
@@ -64,3 +65,38 @@ def test_every_hole_pixel_has_exactly_one_step(hole, present):
 
     assert (sum(step.hole.astype(int) for step in steps) == hole).all()
     assert all(step.model in present and step.hole.any() for step in steps)
+
+
+def torn() -> np.ndarray:
+    """Most of the picture is gone."""
+    mask = np.ones((300, 400), bool)
+    mask[100:200, 50:120] = mask[:60, 200:320] = False
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("present", "amid", "scarce"),
+    [
+        ({"patch", "lama", "migan", "mat", "ldm"}, "lama", "lama"),
+        ({"patch", "lama-onnx", "migan-onnx"}, "lama-onnx", "lama-onnx"),
+        ({"patch", "migan"}, "patch", "migan"),
+        ({"patch", "migan-onnx", "telea"}, "patch", "migan-onnx"),
+        ({"patch", "mat", "ldm", "mine"}, "patch", "patch"),
+    ],
+)
+def test_a_network_comes_before_copies_and_a_quick_one_where_there_is_little_to_copy(present, amid, scarce):
+    assert plan(blob(), present, Watch())[-1].model == amid
+    assert plan(torn(), present, Watch())[-1].model == scarce
+
+
+@pytest.mark.parametrize(
+    ("model", "present", "others"),
+    [
+        ("lama", ["patch", "lama", "migan", "telea", "ns"], ["patch", "migan", "telea", "ns"]),
+        ("mine", ["lama", "mine", "patch", "telea"], ["patch", "telea"]),
+        ("patch", ["patch", "telea", "ns"], ["telea", "ns"]),
+        ("ns", ["patch", "ns"], []),
+    ],
+)
+def test_what_may_fill_in_for_a_model(model, present, others):
+    assert list(instead_of(model, present)) == others
