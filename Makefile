@@ -50,7 +50,7 @@ page-check: ## Check the page's types and tests, and that its committed build is
 
 lock: $(VENV)/.dev ## Resolve requirements/constraints.txt anew
 	$(BIN)/uv pip compile -q pyproject.toml --all-extras --universal --python-version 3.11 \
-	  --upgrade --no-header --no-emit-index-url --no-annotate -o $(CONSTRAINTS)
+	  --upgrade -c requirements/pins.txt --no-header --no-emit-index-url --no-annotate -o $(CONSTRAINTS)
 
 clean: ## Remove what was built and installed
 	rm -rf $(VENV) build dist artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis page/node_modules
@@ -65,5 +65,5 @@ $(VENV)/.run: $(VENV)/bin/python pyproject.toml $(CONSTRAINTS)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml $(CONSTRAINTS)
-	$(PIP) install -q -c $(CONSTRAINTS) -e '.[ui,heif,dev]'
+	$(PIP) install -q -c $(CONSTRAINTS) -e '.[ui,heif,torch,onnx,mat,diffusers,dev]'
 	@touch $@ $(VENV)/.run
