@@ -42,6 +42,9 @@ def _default(name: str, field: Any) -> str:
         "ERASER_DATA_DIR": "the user's data folder",
         "ERASER_SERVER__HOST": "`127.0.0.1`",
         "ERASER_SERVER__PORT": "`7860`",
+        "ERASER_WEIGHTS__DIR": "`models` in the user's cache folder",
+        "ERASER_WEIGHTS__HF_ENDPOINT": "none",
+        "ERASER_WEIGHTS__HF_TOKEN": "none",
     }
     if name in shown:
         return shown[name]

@@ -6,7 +6,8 @@ import threading
 import time
 
 from magic_eraser.models.card import ModelCard, Quality, Speed
-from magic_eraser.models.catalog import CATALOG, Entry
+from magic_eraser.models.catalog import CATALOG
+from magic_eraser.models.entry import Entry
 from magic_eraser.models.inpainter import Hole, InpaintOptions, Pixels
 from magic_eraser.models.watch import Watch
 

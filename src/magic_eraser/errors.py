@@ -311,6 +311,16 @@ class OutOfMemory(ModelUnavailable):
     hint_zh = "请缩小擦除范围，或使用 auto 模型。"
 
 
+class DownloadFailed(ModelUnavailable):
+    """Weights could not be fetched; the detail says why, and what to do about that."""
+
+    code = "download_failed"
+    title = "The weights could not be downloaded."
+    title_zh = "权重下载失败。"
+    hint = '"magic-eraser models show" says where each file comes from, and where to put it by hand.'
+    hint_zh = "运行 magic-eraser models show 可查看文件来源以及手动存放的位置。"
+
+
 class DeadlineExceeded(EraserError):
     code = "deadline_exceeded"
     status = 504

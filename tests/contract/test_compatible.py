@@ -10,8 +10,9 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+import many_models
 from magic_eraser.api.app import create_app
-from magic_eraser.settings import QueueSettings
+from magic_eraser.settings import QueueSettings, WeightSettings
 from slow_model import catalog_with
 
 
@@ -112,7 +113,7 @@ def test_iopaints_defaults_and_its_random_seed(client, coffee_png, dot_png):
 
 def test_iopaints_full_request_is_accepted(client, coffee_png, dot_png):
     fields = {
-        "ldm_steps": 30, "ldm_sampler": "ddim", "zits_wireframe": True, "hd_strategy": "Crop",
+        "ldm_steps": 5000, "ldm_sampler": "ddim", "sd_steps": 0, "zits_wireframe": True, "hd_strategy": "Crop",
         "hd_strategy_crop_triger_size": 640, "hd_trategy_resize_imit": 2048, "prompt": "", "sd_scale": 1.0,
         "cv2_flag": "INPAINT_TELEA", "cv2_radius": 5, "enable_controlnet": False, "use_croper": False,
     }  # fmt: skip
@@ -167,3 +168,80 @@ def test_iopaints_envelope_for_failures(client, coffee_png, dot_png, encode):
     missing = client.post("/api/v1/inpaint", json={"mask": b64(dot_png)})
     assert missing.status_code == 422
     assert missing.json()["detail"][0]["loc"] == ["body", "image"]
+
+
+@pytest.fixture
+def inpainters():
+    return many_models.inpainters()
+
+
+@pytest.fixture
+def many(settings, tmp_path, inpainters):
+    """A server with models that heed steps or prompts, and models that lack something."""
+    weights = WeightSettings(dir=tmp_path / "weights")
+    app = create_app(
+        settings.model_copy(update={"weights": weights}), catalog=many_models.catalog(inpainters)
+    )
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+def test_iopaint_offers_the_models_that_can_be_used_and_says_which_need_a_prompt(many):
+    infos = {info["name"]: info for info in many.get("/api/v1/server-config").json()["modelInfos"]}
+
+    usable = [card.id for card in many_models.USABLE]
+    assert list(infos) == ["auto", "cv2", "patch", "telea", "ns", *usable]
+    assert [name for name, info in infos.items() if info["need_prompt"]] == ["prompted"]
+    assert infos["prompted"]["model_type"] == "diffusers_sd_inpaint"
+    assert many.post("/api/v1/model", json={"name": "prompted"}).json() == infos["prompted"]
+    assert many.get("/api/v1/model").json() == infos["prompted"]
+
+
+@pytest.mark.parametrize("card", many_models.LACKING, ids=lambda card: card.id)
+def test_iopaints_model_is_not_switched_to_one_that_cannot_be_used(many, card):
+    many.post("/api/v1/model", json={"name": "ns"})
+
+    response = many.post("/api/v1/model", json={"name": card.id})
+
+    assert response.status_code == 503
+    assert response.json()["error"] == "ModelUnavailable"
+    assert response.json()["errors"] == f"503: {response.json()['detail']}"
+    assert many.get("/api/v1/model").json()["name"] == "ns"
+
+
+def test_iopaints_ldm_fields_reach_a_model_with_a_sampler(many, inpainters, coffee_png, dot_png):
+    many.post("/api/v1/model", json={"name": "stepped"})
+    inpaint(many, coffee_png, dot_png)
+    inpaint(many, coffee_png, dot_png, ldm_steps=7, ldm_sampler="ddim", sd_steps=9, prompt="a cat")
+
+    asked = [(each.steps, each.sampler, each.prompt) for each in inpainters["stepped"].asked]
+    assert asked == [(20, "plms", ""), (7, "ddim", "")]
+
+
+def test_iopaints_sd_fields_reach_a_model_with_a_prompt(many, inpainters, coffee_png, dot_png):
+    many.post("/api/v1/model", json={"name": "prompted"})
+    inpaint(many, coffee_png, dot_png)
+    inpaint(many, coffee_png, dot_png, sd_steps=9, prompt="a table", negative_prompt="a spoon", ldm_steps=7)
+
+    asked = [(each.steps, each.prompt, each.negative_prompt) for each in inpainters["prompted"].asked]
+    assert asked == [(50, "", ""), (9, "a table", "a spoon")]
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "value"),
+    [
+        ("auto", "ldm_sampler", "euler"),
+        ("stepped", "ldm_steps", 0),
+        ("stepped", "ldm_steps", 1001),
+        ("prompted", "sd_steps", 0),
+        ("prompted", "prompt", "x" * 1001),
+        ("prompted", "negative_prompt", "x" * 1001),
+    ],
+)
+def test_iopaints_fields_have_limits_where_they_are_heeded(many, coffee_png, dot_png, model, field, value):
+    many.post("/api/v1/model", json={"name": model})
+
+    response = inpaint(many, coffee_png, dot_png, **{field: value})
+
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"][0] == "body"

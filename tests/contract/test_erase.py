@@ -185,6 +185,14 @@ def test_json_takes_the_same_options(client, rimmed, decode):
         ("dilate", ""),
         ("effort", "most"),
         ("rough_when_late", "perhaps"),
+        ("steps", "0"),
+        ("steps", "1001"),
+        ("sampler", "euler"),
+        ("prompt", "x" * 1001),
+        ("negative_prompt", "x" * 1001),
+        ("quality", "0"),
+        ("quality", "101"),
+        ("quality", "best"),
     ],
 )
 def test_a_wrong_value_is_named_by_its_field(erase, coffee_png, dot_png, field, value):
@@ -210,6 +218,23 @@ def test_effort_reaches_the_model(erase, slow, coffee_png, dot_png):
     erase(coffee_png, dot_png, model="slow")
 
     assert [asked.effort for asked in slow.asked] == ["best", "balanced"]
+
+
+def test_a_high_quality_is_of_the_fill_and_a_number_of_the_file(erase, slow, coffee_png, dot_png):
+    high = erase(coffee_png, dot_png, model="slow", quality="high", format="jpeg")
+    erase(coffee_png, dot_png, model="slow", quality=80, format="jpeg")
+
+    assert high.status_code == 200
+    assert [asked.effort for asked in slow.asked] == ["best", "balanced"]
+
+
+def test_what_diffusion_models_heed_reaches_the_model(erase, slow, coffee_png, dot_png):
+    erase(coffee_png, dot_png, model="slow", steps=7, sampler="ddim", prompt="a table", negative_prompt="cup")
+    erase(coffee_png, dot_png, model="slow")
+
+    said, unsaid = slow.asked
+    assert (said.steps, said.sampler, said.prompt, said.negative_prompt) == (7, "ddim", "a table", "cup")
+    assert (unsaid.steps, unsaid.sampler, unsaid.prompt, unsaid.negative_prompt) == (None, "plms", "", "")
 
 
 def test_a_caller_may_ask_for_less_time(erase, slow, coffee_png, dot_png):

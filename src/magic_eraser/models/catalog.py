@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
 from magic_eraser.errors import UnknownModel
-from magic_eraser.models.card import ModelCard
-from magic_eraser.models.inpainter import Inpainter
+from magic_eraser.models.entry import Entry
 from magic_eraser.models.opencv import NavierStokesInpainter, TeleaInpainter
 from magic_eraser.models.patch import PatchInpainter
-from magic_eraser.models.setup import Setup
 
 AUTO = "auto"
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A model on offer: its facts, and how to make it ready. Where the card says `isolated`, `load` can be pickled."""
-
-    card: ModelCard
-    load: Callable[[Setup], Inpainter]
 
 
 CATALOG: Mapping[str, Entry] = MappingProxyType(

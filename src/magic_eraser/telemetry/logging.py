@@ -46,15 +46,32 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
+    _through_the_standard_library([*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter])
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """A logger for a module: `get_logger(__name__)`."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
+
+
+def _through_the_standard_library(processors: list[structlog.typing.Processor]) -> None:
+    structlog.configure(
+        processors=processors,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+if not structlog.is_configured():
+    # As a library, until somebody configures: structlog's own default prints everything on standard output, where a
+    # program's results go. The standard library's shows warnings on standard error and heeds the host's handlers.
+    _through_the_standard_library(
+        [
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ]
+    )

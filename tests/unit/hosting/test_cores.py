@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 
 import cv2
 import pytest
 from fastapi.testclient import TestClient
 
 from magic_eraser.api.app import create_app
-from magic_eraser.hosting.cores import share, usable_cores
+from magic_eraser.errors import DeadlineExceeded
+from magic_eraser.hosting.cores import Turn, share, usable_cores
 from magic_eraser.library import Eraser
-from magic_eraser.models.catalog import CATALOG, Entry
+from magic_eraser.models.catalog import CATALOG
+from magic_eraser.models.entry import Entry
+from magic_eraser.models.watch import Watch
 from magic_eraser.settings import ModelSettings, QueueSettings, Settings
 
 
@@ -78,3 +83,32 @@ def test_the_library_leaves_the_hosts_opencv_alone_unless_told():
     assert cv2.getNumThreads() == 2
     Eraser(threads=1).close()
     assert cv2.getNumThreads() == 1
+
+
+def test_turns_come_in_the_order_of_arrival():
+    turn, order, threads = Turn(), [], []
+
+    def take(number):
+        with turn.taken(Watch(10)):
+            order.append(number)
+
+    with turn.taken(Watch()):
+        for number in range(5):
+            threads.append(threading.Thread(target=take, args=(number,)))
+            threads[-1].start()
+            while len(turn._line) < number + 2:
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1, 2, 3, 4]
+
+
+def test_who_waits_for_a_turn_may_leave_and_is_not_waited_for():
+    turn = Turn()
+    with turn.taken(Watch()):
+        start = time.monotonic()
+        with pytest.raises(DeadlineExceeded), turn.taken(Watch(0.05)):
+            raise AssertionError
+        assert time.monotonic() - start < 0.15
+    with turn.taken(Watch(0.05)):
+        pass

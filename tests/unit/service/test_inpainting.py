@@ -11,7 +11,8 @@ from magic_eraser.errors import ModelUnavailable, UnusableOutput
 from magic_eraser.hosting.pool import LocalPool
 from magic_eraser.hosting.workers import Workers
 from magic_eraser.models.card import ModelCard, Quality, Speed
-from magic_eraser.models.catalog import CATALOG, Entry
+from magic_eraser.models.catalog import CATALOG
+from magic_eraser.models.entry import Entry
 from magic_eraser.service.erase import EraseService
 from magic_eraser.service.request import EraseOptions, EraseRequest
 

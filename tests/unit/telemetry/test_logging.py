@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -15,13 +17,13 @@ from magic_eraser.telemetry.logging import configure, get_logger
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
     yield
     for handler in root.handlers:
         if handler not in handlers:
             handler.close()
     root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 def test_each_line_is_an_object_with_a_static_event_and_fields(tmp_path):
@@ -56,3 +58,15 @@ def test_people_get_text_without_colours_in_a_file(tmp_path):
     assert "image_stored" in path.read_text()
     assert "bytes=5" in path.read_text()
     assert "\x1b" not in path.read_text()
+
+
+def test_as_a_library_nothing_goes_to_standard_output():
+    code = (
+        "from magic_eraser.telemetry.logging import get_logger\n"
+        "get_logger('here').info('model_ready', seconds=1)\n"
+        "get_logger('here').warning('fell_back', model='lama')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == ""
+    assert done.stderr == "event='fell_back' model='lama'\n"
