@@ -32,9 +32,12 @@ def free_port() -> int:
 
 
 class Server:
-    """`magic-eraser serve` as an operator runs it; `slow` adds a model that takes so many seconds."""
+    """`magic-eraser serve` as an operator runs it; `slow` adds a model that takes so many seconds, and `script` is
+    run instead where one is given."""
 
-    def __init__(self, data_dir: Path, slow: float | None = None, **environment: str) -> None:
+    def __init__(
+        self, data_dir: Path, slow: float | None = None, script: Path | None = None, **environment: str
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.data_dir = data_dir
@@ -43,6 +46,8 @@ class Server:
         program = ["-m", "magic_eraser", "serve"]
         if slow is not None:
             program = ["-c", SLOW_SERVER.format(tests=str(TESTS), seconds=slow)]
+        if script is not None:
+            program = [str(script)]
         given = {
             "ERASER_DATA_DIR": str(data_dir),
             "ERASER_SERVER__PORT": str(self.port),

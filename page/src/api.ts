@@ -21,6 +21,11 @@ export interface EraseOptions {
   readonly feather: number | null;
   readonly effort: Effort;
   readonly format: string;
+  /** Of the model's sampler; `null` for its own number. */
+  readonly steps: number | null;
+  /** What is, and is not, to come into the hole; empty for whatever fits. */
+  readonly prompt: string;
+  readonly negativePrompt: string;
 }
 
 export interface Erased {
@@ -38,8 +43,20 @@ export interface Model {
   readonly licence: string;
   readonly speed: string;
   readonly quality: string;
+  /** "absent", "loading", "ready", "unloading" or "failed". */
+  readonly state: string;
   readonly allowed: boolean;
+  /** A sentence in the person's language, with what to type. */
   readonly whyNot: string;
+  /** Of the weights that are missing; 0 where none are. */
+  readonly downloadBytes: number;
+  /** It takes memory, and so its time before it is ready. */
+  readonly loads: boolean;
+  /** Of its sampler, by default; `null` where it has none. */
+  readonly steps: number | null;
+  readonly prompt: boolean;
+  /** The operator's own. */
+  readonly added: boolean;
 }
 
 export interface Api {
@@ -82,6 +99,9 @@ export function createApi(base: string, language: () => string): Api {
       form.set("rough_when_late", "true");
       if (options.feather !== null) form.set("feather", String(options.feather));
       if (options.format !== "same") form.set("format", options.format);
+      if (options.steps !== null) form.set("steps", String(options.steps));
+      if (options.prompt !== "") form.set("prompt", options.prompt);
+      if (options.negativePrompt !== "") form.set("negative_prompt", options.negativePrompt);
       return withDeadline(signal, async (either) => {
         const response = await request("v1/erase", { method: "POST", body: form, signal: either });
         return readErased(response, await response.blob());
@@ -116,6 +136,7 @@ export function readModels(body: unknown): readonly Model[] {
     if (typeof item !== "object" || item === null) return [];
     const fields: Record<string, unknown> = { ...item };
     const text = (key: string): string => String(fields[key] ?? "");
+    const number = (key: string): number => (typeof fields[key] === "number" ? fields[key] : 0);
     if (text("id") === "" || text("id") === "auto") return [];
     return [{
       id: text("id"),
@@ -123,8 +144,14 @@ export function readModels(body: unknown): readonly Model[] {
       licence: text("licence"),
       speed: text("speed"),
       quality: text("quality"),
+      state: text("state"),
       allowed: fields["allowed"] !== false,
       whyNot: text("why_not"),
+      downloadBytes: number("download_bytes"),
+      loads: number("memory_mb") > 0,
+      steps: number("steps") || null,
+      prompt: fields["prompt"] === true,
+      added: fields["added"] === true,
     }];
   });
 }

@@ -2,6 +2,7 @@
 
 import type { Api, Erased } from "./api";
 import { Arrivals } from "./arrivals";
+import { tellLoading, type Catalog } from "./catalog";
 import { box, input } from "./dom";
 import type { Words } from "./i18n";
 import { listenForPhotos } from "./intake";
@@ -15,7 +16,7 @@ import { encodePng } from "./png";
 import { fromThrown, type Problem } from "./problem";
 import { saveAs } from "./save";
 import { orCancelled, Session, type Version } from "./session";
-import { modelName, type Settings } from "./settings";
+import type { Settings } from "./settings";
 import { Shelf } from "./shelf";
 import { Stage } from "./stage";
 import { clampBrush, scaled, type Stroke } from "./stroke";
@@ -40,6 +41,7 @@ export class App {
     private readonly words: Words,
     private readonly notices: Notices,
     private readonly settings: Settings,
+    private readonly catalog: Catalog,
     brush: number,
     private readonly rememberBrush: (diameter: number) => void,
   ) {
@@ -211,7 +213,9 @@ export class App {
         notices.error(words.say("errOutside"), words.say("errOutsideHint"));
         return null;
       }
-      return session.erase(await encodePng(mask), this.settings.options, signal, (version) => this.shelf.get(version));
+      const { options } = this.settings;
+      const prepare = (version: Version) => this.shelf.get(version);
+      return this.telling("working", options.model, session.erase(await encodePng(mask), options, signal, prepare));
     });
   }
 
@@ -220,9 +224,9 @@ export class App {
     if (session === null || this.running !== null || session.history.variants === null) return;
     notices.clearErrors();
     await this.work(session, async (signal) => {
-      this.tools.sayBusy(words.say("againBusy"));
+      const { options } = this.settings;
       const prepare = (version: Version) => this.shelf.get(version);
-      const erased = await session.again(this.settings.options, signal, prepare);
+      const erased = await this.telling("againBusy", options.model, session.again(options, signal, prepare));
       if (erased === null && this.session === session) notices.whisper(words.say("sameAgain"));
       return erased;
     });
@@ -246,6 +250,21 @@ export class App {
     }
   }
 
+  /** Says what is going on while the server works; a model's first time must not look as if it hung. */
+  private async telling<T>(busy: "working" | "againBusy", chosen: string, work: Promise<T>): Promise<T> {
+    const { words, tools, catalog } = this;
+    const over = new AbortController();
+    tools.sayBusy(words.say(busy));
+    void tellLoading(catalog, chosen, over.signal, (model) => {
+      tools.sayBusy(model ? words.say("loadingModel", { model: catalog.nameOf(words, model.id) }) : words.say(busy));
+    });
+    try {
+      return await work;
+    } finally {
+      over.abort();
+    }
+  }
+
   /** The upload may still be under way, or may have failed and deserves another try. */
   private async whenReady(session: Session, signal: AbortSignal): Promise<void> {
     this.tools.sayBusy(this.words.say("waiting"));
@@ -258,8 +277,8 @@ export class App {
 
   private async reveal(erased: Erased, seconds: number): Promise<void> {
     await this.show();
-    this.notices.notes(erased.notices);
-    const model = modelName(this.words, { id: erased.model, title: erased.model });
+    const model = this.catalog.nameOf(this.words, erased.model);
+    this.notices.notes(erased.notices, model);
     const values = { n: seconds.toFixed(1), model };
     this.notices.whisper(this.words.say(erased.model === "" ? "done" : "doneBy", values));
   }

@@ -2,6 +2,7 @@
 
 import { createApi } from "./api";
 import { App } from "./app";
+import { Catalog } from "./catalog";
 import { pickLanguage, translate, Words } from "./i18n";
 import { Notices } from "./notices";
 import { load, save, type Prefs } from "./prefs";
@@ -37,7 +38,9 @@ for (const button of document.querySelectorAll(".language")) {
 }
 if (apple) for (const key of document.querySelectorAll("kbd.command")) key.textContent = "⌘";
 
-new App(api, words, new Notices(words), new Settings(api, words, prefs, remember), prefs.brush, (brush) => remember({ brush }));
+const catalog = new Catalog(api);
+const settings = new Settings(catalog, words, prefs, remember);
+new App(api, words, new Notices(words), settings, catalog, prefs.brush, (brush) => remember({ brush }));
 
 /** Reading `localStorage` throws where the browser forbids it. */
 function storage(): Storage | null {

@@ -6,7 +6,7 @@ import type { Problem } from "./problem";
 
 const NOTE_MS = 7000;
 const WHISPER_MS = 3200;
-const ABOUT_ONE_RESULT = "rough_result";
+const ABOUT_ONE_RESULT = ["rough_result", "fell_back"];
 
 export class Notices {
   private readonly list = box("notices");
@@ -31,13 +31,13 @@ export class Notices {
     this.error(sentence, hint);
   }
 
-  /** The server's codes: what a format could not carry is told once a photo, what is about one result every time. */
-  notes(codes: readonly string[]): void {
-    for (const code of codes) {
-      if (this.told.has(code) && code !== ABOUT_ONE_RESULT) continue;
+  /** The server's codes, and the name of the model that ran: what a format could not carry is told once a photo, what is about one result every time. */
+  notes(codes: readonly string[], model: string): void {
+    for (const code of new Set(codes)) {
+      if (this.told.has(code) && !ABOUT_ONE_RESULT.includes(code)) continue;
       this.told.add(code);
       const key = `note_${code}`;
-      const text = this.words.has(key) ? this.words.say(key) : this.words.say("noteOther", { code });
+      const text = this.words.has(key) ? this.words.say(key, { model }) : this.words.say("noteOther", { code });
       const notice = this.add("is-info", "status", element("p", "", text));
       setTimeout(() => notice.remove(), NOTE_MS);
     }

@@ -10,6 +10,8 @@ export interface Prefs {
   readonly feather: number | null;
   readonly effort: Effort;
   readonly format: string;
+  /** Of the chosen model's sampler; `null` for its own number. */
+  readonly steps: number | null;
   /** Screen pixels. */
   readonly brush: number;
 }
@@ -22,6 +24,7 @@ const DEFAULTS: Prefs = {
   feather: null,
   effort: "balanced",
   format: "same",
+  steps: null,
   brush: 44,
 };
 
@@ -43,6 +46,14 @@ export function save(store: Store | null, prefs: Prefs): void {
   }
 }
 
+const MOST_STEPS = 1000;
+
+/** What was typed or stored, as the server takes it: 1 to 1000, or `null` for the model's own number. */
+export function wholeSteps(value: number | null): number | null {
+  if (value === null || !Number.isFinite(value) || value <= 0) return null;
+  return Math.min(MOST_STEPS, Math.max(1, Math.round(value)));
+}
+
 /** Only values of the right type are taken from the store: it may hold anything, for example from an older page. */
 function sane(stored: unknown): Prefs {
   const from: Record<string, unknown> = typeof stored === "object" && stored !== null ? { ...stored } : {};
@@ -58,6 +69,7 @@ function sane(stored: unknown): Prefs {
     feather: number("feather"),
     effort: efforts.find((each) => each === from["effort"]) ?? DEFAULTS.effort,
     format: string("format") ?? DEFAULTS.format,
+    steps: wholeSteps(number("steps")),
     brush: number("brush") ?? DEFAULTS.brush,
   };
 }

@@ -1,21 +1,24 @@
 /** The settings popover: which model, how far the mask grows, what is saved, which language. */
 
-import type { Api, Effort, EraseOptions, Growth, Model } from "./api";
-import { box, element, input, need } from "./dom";
+import type { Effort, EraseOptions, Growth } from "./api";
+import type { Catalog } from "./catalog";
+import { Chooser } from "./chooser";
+import { box, input, need } from "./dom";
 import { translate, type Words } from "./i18n";
 import type { Prefs } from "./prefs";
 import type { Language } from "./strings";
 
 export class Settings {
-  private models: readonly Model[] | null = null;
+  private readonly chooser: Chooser;
   private readonly format = need("format", HTMLSelectElement);
 
   constructor(
-    private readonly api: Api,
+    private readonly catalog: Catalog,
     private readonly words: Words,
     private prefs: Prefs,
     private readonly remember: (change: Partial<Prefs>) => void,
   ) {
+    this.chooser = new Chooser(words, catalog, (chosen) => this.change(chosen), prefs);
     this.listenToGrowth();
     const feather = input("feather");
     feather.value = String(prefs.feather ?? FEATHER_BY_DEFAULT);
@@ -27,18 +30,26 @@ export class Settings {
     if (this.format.value === "") this.format.value = "same";
     this.format.addEventListener("change", () => this.change({ format: this.format.value }));
     box("settings").addEventListener("beforetoggle", (event) => {
-      if ((event as ToggleEvent).newState === "open") void this.loadModels();
+      if ((event as ToggleEvent).newState === "open") void catalog.refresh();
     });
     for (const each of document.querySelectorAll<HTMLElement>("[data-language]")) {
       each.addEventListener("click", () => words.set(each.dataset["language"] as Language));
     }
-    words.onChange(() => this.render());
+    catalog.onChange(() => {
+      this.dropLostModel();
+      this.render();
+    });
+    words.onChange(() => {
+      this.render();
+      void catalog.refresh(); // it says in words why a model cannot be used
+    });
     this.render();
+    void catalog.refresh();
   }
 
   get options(): EraseOptions {
-    const { model, feather, effort, format } = this.prefs;
-    return { model, dilate: this.growth, feather, effort, format };
+    const { feather, effort, format } = this.prefs;
+    return { ...this.chooser.options, dilate: this.growth, feather, effort, format };
   }
 
   private get growth(): Growth {
@@ -60,17 +71,11 @@ export class Settings {
     auto.addEventListener("change", () => this.change({ dilate: auto.checked ? "auto" : slider.valueAsNumber }));
   }
 
-  private async loadModels(): Promise<void> {
-    try {
-      this.models = await this.api.models();
-      const { model } = this.prefs;
-      // A remembered model that is no longer there, or no longer allowed, must not be sent any more.
-      const isThere = model === "auto" || this.models.some(({ id, allowed }) => id === model && allowed);
-      if (!isThere) this.change({ model: "auto" });
-    } catch {
-      this.models = null;
-    }
-    this.render();
+  /** A remembered model that is no longer there, or no longer allowed, must not be sent any more. */
+  private dropLostModel(): void {
+    const { model } = this.prefs;
+    if (this.catalog.models === null || model === "auto" || this.catalog.find(model)?.allowed) return;
+    this.change({ model: "auto", steps: null });
   }
 
   private render(): void {
@@ -87,47 +92,9 @@ export class Settings {
     for (const each of document.querySelectorAll<HTMLElement>("[data-language]")) {
       each.setAttribute("aria-pressed", String(each.dataset["language"] === words.language));
     }
-    this.renderModels();
+    const { model, steps } = this.prefs;
+    this.chooser.render({ model, steps });
   }
-
-  private renderModels(): void {
-    const { words, models } = this;
-    const list = box("models");
-    const held = list.contains(document.activeElement);
-    const chosen = models === null ? "auto" : this.prefs.model;
-    list.replaceChildren(this.choice("auto", words.say("auto"), words.say("autoText"), true, chosen === "auto"));
-    for (const model of models ?? []) {
-      const about = model.allowed ? this.about(model) : model.whyNot || words.say("notReady");
-      const choice = this.choice(model.id, modelName(words, model), about, model.allowed, model.id === chosen);
-      choice.title = `${model.title} (${model.licence})`;
-      list.append(choice);
-    }
-    if (models === null) list.append(element("small", "", words.say("modelsUnknown")));
-    if (held) list.querySelector<HTMLInputElement>("input:checked")?.focus();
-  }
-
-  private about(model: Model): string {
-    const word = (kind: string, value: string): string => {
-      const key = `${kind}_${value}`;
-      return this.words.has(key) ? this.words.say(key) : "";
-    };
-    return [word("speed", model.speed), word("quality", model.quality)].filter(Boolean).join(" · ");
-  }
-
-  private choice(id: string, title: string, about: string, allowed: boolean, checked: boolean): HTMLElement {
-    const radio = element("input", "");
-    Object.assign(radio, { type: "radio", name: "model", value: id, checked, disabled: !allowed });
-    radio.dataset["testid"] = `model-${id}`;
-    radio.addEventListener("change", () => this.change({ model: id }));
-    const text = element("span", "", element("b", "", title), element("small", "", about));
-    return element("label", "model", radio, text);
-  }
-}
-
-/** Titles read "Name: what it does"; names are proper nouns, except where the page has a word for them. */
-export function modelName(words: Words, model: { readonly id: string; readonly title: string }): string {
-  const key = `model_${model.id}`;
-  return words.has(key) ? words.say(key) : (model.title.split(":")[0] ?? model.id);
 }
 
 /** Until the person chooses: how far the painted area grows. */

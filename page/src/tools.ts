@@ -131,7 +131,8 @@ export class Tools {
   }
 
   sayBusy(text: string): void {
-    box("busy-words").textContent = text;
+    // A status that is written anew is read out anew.
+    if (box("busy-words").textContent !== text) box("busy-words").textContent = text;
   }
 
   endBusy(): void {

@@ -3,7 +3,9 @@ import type { Api, EraseOptions } from "../src/api";
 import { Problem } from "../src/problem";
 import { Session } from "../src/session";
 
-const options: EraseOptions = { model: "auto", dilate: 0, feather: null, effort: "balanced", format: "same" };
+const options: EraseOptions = {
+  model: "auto", dilate: 0, feather: null, effort: "balanced", format: "same", steps: null, prompt: "", negativePrompt: "",
+};
 const photo = new Blob(["photo"], { type: "image/jpeg" });
 const mask = new Blob(["mask"]);
 

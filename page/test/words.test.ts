@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { readModels } from "../src/api";
+import { fileSize, findCommand } from "../src/command";
 import { fill, pickLanguage, Words } from "../src/i18n";
 import { erasedName, surelyNoPhoto } from "../src/names";
-import { load, save } from "../src/prefs";
+import { load, save, wholeSteps } from "../src/prefs";
 import { fromThrown, parseProblem } from "../src/problem";
 import { tables } from "../src/strings";
 import { brushFromSlider, sliderFromBrush } from "../src/stroke";
@@ -107,6 +108,33 @@ it("reads the catalogue and skips what is no model", () => {
   const models = readModels({ models: [{ id: "lama", allowed: false, why_not: "No weights." }, { id: "auto" }, 3, {}] });
   expect(models).toMatchObject([{ id: "lama", title: "lama", allowed: false, whyNot: "No weights." }]);
   expect(readModels(null)).toEqual([]);
+});
+
+it("reads what a model takes and can be told, and survives a server that says less", () => {
+  const full = { id: "sd", state: "absent", download_bytes: 5, memory_mb: 900, steps: 50, prompt: true, added: true };
+  expect(readModels({ models: [full, { id: "old", steps: "many" }] })).toMatchObject([
+    { state: "absent", downloadBytes: 5, loads: true, steps: 50, prompt: true, added: true },
+    { state: "", downloadBytes: 0, loads: false, steps: null, prompt: false, added: false, allowed: true },
+  ]);
+});
+
+describe("what to type", () => {
+  it.each([
+    ["Its weights are not here yet: magic-eraser models download lama.", "Its weights are not here yet:", "magic-eraser models download lama"],
+    ["尚未下载权重：请运行 magic-eraser models download lama-onnx。", "尚未下载权重：请运行", "magic-eraser models download lama-onnx"],
+    ["It needs torch: pip install 'magic-eraser[torch]'.", "It needs torch:", "pip install 'magic-eraser[torch]'"],
+    ["To accept it, set ERASER_MODELS__ACCEPTED_LICENCES=CC-BY-NC-4.0.", "To accept it, set", "ERASER_MODELS__ACCEPTED_LICENCES=CC-BY-NC-4.0"],
+    ["如接受，请设置 ERASER_MODELS__ACCEPTED_LICENCES=CC-BY-NC-4.0。", "如接受，请设置", "ERASER_MODELS__ACCEPTED_LICENCES=CC-BY-NC-4.0"],
+    ["Not in your plan.", "Not in your plan.", ""],
+  ])("is found in: %s", (sentence, before, command) => expect(findCommand(sentence)).toEqual({ before, command }));
+
+  it("has sizes that people read", () => {
+    expect([1, 205_000_000, 4_265_000_000].map(fileSize)).toEqual(["1 MB", "205 MB", "4.3 GB"]);
+  });
+});
+
+it("takes whole steps from 1 to 1000, and nothing else", () => {
+  expect([null, NaN, -1, 0, 0.2, 12.4, 5000].map(wholeSteps)).toEqual([null, null, null, null, 1, 12, 1000]);
 });
 
 it("maps the size slider there and back", () => {

@@ -59,6 +59,8 @@ class EraserError(Exception):
 class InternalError(EraserError):
     """A defect of ours; nothing of the cause leaves the process."""
 
+    code = "internal"
+
 
 # --- 400: the picture or the mask ---------------------------------------------------------------------
 

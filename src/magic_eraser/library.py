@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, cast, overload
@@ -14,20 +16,26 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from magic_eraser.accounts.principal import LOCAL_OWNER
-from magic_eraser.errors import InvalidImage, InvalidMask, ModelUnavailable, ValidationFailed
+from magic_eraser.errors import InvalidImage, InvalidMask, ValidationFailed
 from magic_eraser.hosting import cores
+from magic_eraser.hosting.options import HostingOptions
 from magic_eraser.hosting.pool import LocalPool
 from magic_eraser.hosting.workers import Workers
 from magic_eraser.imaging.mask import Growth, mask_from_photo
 from magic_eraser.imaging.photo import Photo
-from magic_eraser.models.catalog import AUTO, find
+from magic_eraser.models.availability import why_not
+from magic_eraser.models.catalog import AUTO, find, offered
 from magic_eraser.models.inpainter import Effort, Sampler
 from magic_eraser.models.watch import Watch
+from magic_eraser.models.weights import WeightStore
 from magic_eraser.service.erase import EraseService
 from magic_eraser.service.request import EraseOptions, EraseRequest, EraseResult, OutputOptions
+from magic_eraser.settings import Settings
 
 T = TypeVar("T")
 ImageLike = NDArray[Any] | Image.Image | bytes | Path | str
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+AUTO_DEVICE = "auto"
 EffortName = Literal["fast", "balanced", "best"]
 SamplerName = Literal["ddim", "plms"]
 
@@ -56,17 +64,19 @@ class Wishes(CallWishes, total=False):
 class Eraser:
     """A ready engine: models stay loaded between calls. Use it as a context manager, or `close()` it.
 
+    Weights, precision and the like are as the environment says (`docs/settings.md`); networks run in this process.
+
     Args:
         model: a model id, or "auto": the best that is present for each hole.
-        device: "auto" or "cpu"; the models of this release run on the processor.
+        device: where networks run: "auto" (a GPU where there is one that works), "cpu", "cuda", "cuda:1".
         max_pixels: largest picture accepted.
         threads: processor cores that one fill may use; all that there are where None. A number is also set as
             OpenCV's own, which is one for the whole process.
 
     Raises:
         UnknownModel: no model of that name.
-        ModelUnavailable: another device.
-        ValidationFailed: fewer than one thread.
+        ValidationFailed: a device of another name, or fewer than one thread.
+        SettingsError: the environment holds an `ERASER_*` variable that cannot be used; see `Settings.load`.
     """
 
     def __init__(
@@ -77,10 +87,10 @@ class Eraser:
         max_pixels: int = 50_000_000,
         threads: int | None = None,
     ) -> None:
-        if device not in ("auto", "cpu"):
-            raise ModelUnavailable(
-                f'The models of this release run on the processor; device "{device}" has nothing to run.',
-                f"此版本的模型在处理器上运行，无法使用设备“{device}”。",
+        if not DEVICE.fullmatch(device):
+            raise ValidationFailed(
+                f'device is "auto", "cpu", "cuda" or "cuda:N", not "{device[:60]}".',
+                f'device 应为 "auto"、"cpu"、"cuda" 或 "cuda:N"，而不是“{device[:60]}”。',
             )
         if threads is not None:
             if threads < 1:
@@ -90,7 +100,22 @@ class Eraser:
             cores.limit_opencv(threads)
         self.model = model
         self._workers = Workers(threads=1)
-        self._pool = LocalPool(self._workers, threads=threads or cores.usable_cores())
+        settings = Settings.load()
+        weights = WeightStore.from_settings(settings.weights)
+        accepted = settings.models.accepted_licences
+        self._pool = LocalPool(
+            self._workers,
+            offered(weights),
+            threads=threads or cores.usable_cores(),
+            options=replace(
+                HostingOptions.of(settings.models),
+                isolation="thread",
+                device=device if device != AUTO_DEVICE else settings.models.device,
+                network_threads=threads or settings.models.threads,
+            ),
+            why_not=lambda card: why_not(card, weights, accepted),
+            weights=weights.paths,
+        )
         if model != AUTO:
             find(model, self._pool.cards())
         self._service = EraseService(self._pool, self._workers, max_pixels=max_pixels)

@@ -20,9 +20,13 @@ from magic_eraser.api.rooms import Rooms
 from magic_eraser.api.routes import erase, images, models
 from magic_eraser.billing.quota import Quota
 from magic_eraser.hosting import cores, memory
+from magic_eraser.hosting.options import HostingOptions
 from magic_eraser.hosting.pool import LocalPool, ModelPool, ModelState
 from magic_eraser.hosting.workers import Workers
-from magic_eraser.models.catalog import AUTO, CATALOG, Entry, find
+from magic_eraser.models.availability import why_not
+from magic_eraser.models.catalog import AUTO, find, offered
+from magic_eraser.models.entry import Entry
+from magic_eraser.models.weights import WeightStore
 from magic_eraser.service.admission import SlotAdmission
 from magic_eraser.service.cache import Cache
 from magic_eraser.service.erase import EraseService
@@ -45,7 +49,7 @@ EXPOSED_HEADERS = [
 def create_app(
     settings: Settings | None = None,
     *,
-    catalog: Mapping[str, Entry] = CATALOG,
+    catalog: Mapping[str, Entry] | None = None,
     quota: Quota | None = None,
     content_filter: ContentFilter | None = None,
     cache: Cache | None = None,
@@ -54,16 +58,18 @@ def create_app(
 
     Args:
         settings: read from the environment where None.
-        catalog: the models on offer.
+        catalog: the models on offer; the house's own and those added to the weights folder where None.
         quota, content_filter, cache: ports; their null twins where None.
 
     Raises:
         SettingsError: see `Settings.load`.
-        UnknownModel: the default model is not in the catalogue.
+        UnknownModel: the default model, or one to be preloaded, is not in the catalogue.
     """
     settings = settings or Settings.load()
-    if settings.models.default != AUTO:
-        find(settings.models.default, catalog)
+    if catalog is None:
+        catalog = offered(WeightStore.from_settings(settings.weights))
+    for named in {settings.models.default, *settings.models.preload} - {AUTO}:
+        find(named, catalog)
     rooms = build_rooms(settings, catalog, quota, content_filter, cache)
     app = FastAPI(
         title="Magic Eraser 魔术橡皮擦",
@@ -122,7 +128,16 @@ def build_rooms(
 
     threads = settings.models.threads or cores.share(cores.usable_cores(), slots)
     cores.limit_opencv(threads)
-    pool = LocalPool(workers, catalog, threads=threads, on_load=loaded)
+    weights = WeightStore.from_settings(settings.weights)
+    pool = LocalPool(
+        workers,
+        catalog,
+        threads=threads,
+        on_load=loaded,
+        options=HostingOptions.of(settings.models),
+        why_not=lambda card: why_not(card, weights, settings.models.accepted_licences),
+        weights=weights.paths,
+    )
     admission = SlotAdmission(slots, settings.queue.depth, on_refusal=metrics.refused)
     metrics.queue_depth.set_function(lambda: admission.waiting)
     for model, state in product(pool.cards(), ModelState):
@@ -143,7 +158,7 @@ def build_rooms(
         ttl_seconds=settings.images.ttl_seconds,
         max_bytes=settings.images.max_bytes,
     )
-    return Rooms(settings, service, pool, workers, admission, images, metrics)
+    return Rooms(settings, service, pool, weights, workers, admission, images, metrics)
 
 
 def _is_in(pool: ModelPool, model: str, state: ModelState) -> float:
@@ -160,6 +175,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             closing.push_async_callback(app.state.simple_mode.close)
         keeper = asyncio.create_task(_keep_house(rooms))
         closing.push_async_callback(_stop, keeper)
+        if rooms.settings.models.preload:
+            preload = asyncio.create_task(rooms.pool.preload(rooms.settings.models.preload))
+            closing.push_async_callback(_stop, preload)
         rooms.started = True
         log.info("ready", version=__version__)
         yield

@@ -8,6 +8,7 @@ from typing import Literal
 
 from magic_eraser.hosting.pool import ModelPool
 from magic_eraser.hosting.workers import Workers
+from magic_eraser.models.weights import WeightStore
 from magic_eraser.service.admission import SlotAdmission
 from magic_eraser.service.erase import EraseService
 from magic_eraser.service.images import ImageStore
@@ -22,6 +23,7 @@ class Rooms:
     settings: Settings
     service: EraseService
     pool: ModelPool
+    weights: WeightStore
     workers: Workers
     admission: SlotAdmission
     images: ImageStore

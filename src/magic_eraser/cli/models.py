@@ -35,11 +35,11 @@ class Family(StrEnum):
     DIFFUSERS = "diffusers"
 
 
-def offered(store: WeightStore) -> Mapping[str, Entry]:  # noqa: ARG001
+def offered(store: WeightStore) -> Mapping[str, Entry]:
     """Every model that can be asked for on this machine."""
-    from magic_eraser.models.catalog import CATALOG
+    from magic_eraser.models import catalog
 
-    return CATALOG
+    return catalog.offered(store)
 
 
 def _store(settings: Settings) -> WeightStore:
@@ -229,6 +229,9 @@ def add(
     family: Annotated[Family, typer.Option(help="What runs it.")],
     title: Annotated[str, typer.Option(help="One line on what it is for.")] = "",
     licence: Annotated[str, typer.Option(help="Its licence, such as MIT.")] = "",
+    key_from: Annotated[
+        str, typer.Option(metavar="VARIABLE", help="Environment variable with the key of a remote server.")
+    ] = "",
     copy: Annotated[
         bool, typer.Option("--copy/--link", help="Copy the file, or use it where it lies.")
     ] = True,
@@ -245,6 +248,7 @@ def add(
             source,
             title=title,
             licence=licence,
+            key_from=key_from,
             link=not copy,
             taken=offered(store),
         )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,13 +17,15 @@ from magic_eraser.errors import EraserError, ModelUnavailable
 from magic_eraser.hosting import cores, memory
 from magic_eraser.hosting.child import ChildDied, ChildInpainter
 from magic_eraser.hosting.cores import LOOK_SECONDS, Turn
+from magic_eraser.hosting.keeper import Keeper
 from magic_eraser.hosting.ladder import Ladder
 from magic_eraser.hosting.options import HostingOptions
 from magic_eraser.hosting.residency import Action, Residency, Resident
 from magic_eraser.hosting.states import ModelState
 from magic_eraser.hosting.workers import Workers
+from magic_eraser.models import availability
 from magic_eraser.models.availability import WhyNot
-from magic_eraser.models.card import ModelCard
+from magic_eraser.models.card import ModelCard, WeightFile
 from magic_eraser.models.catalog import CATALOG, find
 from magic_eraser.models.entry import Entry
 from magic_eraser.models.inpainter import Hole, Inpainter, InpaintOptions, Pixels, inpaint_all
@@ -70,13 +73,24 @@ class ModelPool(Protocol):
         """
         ...
 
+    async def preload(self, model_ids: Iterable[str]) -> None:
+        """Make these ready before anybody asks. One that cannot be is written to the log."""
+        ...
+
     async def close(self) -> None:
         """Let go of every model."""
         ...
 
 
-def _usable(_card: ModelCard) -> WhyNot | None:
-    return None
+class EmptyShelf:
+    """Stands for a folder of weights where there is none."""
+
+    def missing(self, card: ModelCard) -> list[WeightFile]:
+        return list(card.weights)
+
+
+def _why_not_without_weights(card: ModelCard) -> WhyNot | None:
+    return availability.why_not(card, EmptyShelf(), ())
 
 
 def _no_weights(_card: ModelCard) -> tuple[Path, ...]:
@@ -94,7 +108,7 @@ class LocalPool:
             `cores.limit_opencv`. A network (`card.isolated`) uses `options.network_threads`; one runs at a time.
         on_load: told (model id, seconds) when one has become ready.
         options: see there.
-        why_not: what a model lacks here; asked anew for every request.
+        why_not: what a model lacks here; asked anew for every request. By default there are no weights.
         weights: the files of `card.weights`.
     """
 
@@ -106,7 +120,7 @@ class LocalPool:
         on_load: Callable[[str, float], None] | None = None,
         *,
         options: HostingOptions | None = None,
-        why_not: Callable[[ModelCard], WhyNot | None] = _usable,
+        why_not: Callable[[ModelCard], WhyNot | None] = _why_not_without_weights,
         weights: Callable[[ModelCard], tuple[Path, ...]] = _no_weights,
     ) -> None:
         self._workers = workers
@@ -114,6 +128,7 @@ class LocalPool:
         self._threads = threads
         self._on_load = on_load
         self._options = options or HostingOptions()
+        self._cards = {name: _offered(entry.card, self._options) for name, entry in catalog.items()}
         self._why_not = why_not
         self._weights = weights
         self._models: dict[str, Inpainter] = {}
@@ -128,7 +143,7 @@ class LocalPool:
     # --- what there is --------------------------------------------------------------------------------
 
     def cards(self) -> Mapping[str, ModelCard]:
-        return {name: entry.card for name, entry in self._catalog.items()}
+        return self._cards
 
     def state(self, model_id: str) -> ModelState:
         with self._lock:
@@ -214,6 +229,13 @@ class LocalPool:
         if lacking is not None:
             raise ModelUnavailable(lacking.message, lacking.message_zh)
 
+    def _lacks_something(self, card: ModelCard) -> bool:
+        try:
+            return self._why_not(card) is not None
+        except Exception:  # else those who wait for the load would wait for ever
+            log.exception("why_not_failed", model=card.id)
+            return False
+
     def _drop_dead(self, name: str) -> None:
         """One whose process has ended, by whatever hand, is to be loaded anew."""
         model = self._models.get(name)
@@ -223,7 +245,7 @@ class LocalPool:
     # --- coming and going -----------------------------------------------------------------------------
 
     async def preload(self, model_ids: Iterable[str]) -> None:
-        """Make these ready, one after the other. One that cannot be is written to the log."""
+        """See `ModelPool`; one after the other."""
         await asyncio.to_thread(self._preload, model_ids)
 
     def _preload(self, model_ids: Iterable[str]) -> None:
@@ -282,7 +304,7 @@ class LocalPool:
                 self._on_load(name, seconds)
         except BaseException as error:  # noqa: BLE001 (told to all that wait)
             failure = _load_failure(name, error)
-        excused = failure is not None and (self._closing.is_set() or self._why_not(entry.card) is not None)
+        excused = failure is not None and (self._closing.is_set() or self._lacks_something(entry.card))
         with self._lock:
             now = time.monotonic()
             if failure is None:
@@ -329,45 +351,12 @@ class LocalPool:
             self._step()
 
 
-class Keeper:
-    """Sleeps until the next model has been idle for long enough; a thread while there is one, none else.
-
-    Args:
-        lock: of the books, held by whoever calls.
-        residency: the books.
-        step: begins what they say.
-    """
-
-    def __init__(self, lock: threading.Lock, residency: Residency, step: Callable[[], None]) -> None:
-        self._awake = threading.Condition(lock)
-        self._residency = residency
-        self._step = step
-        self._until: float | None = None
-
-    def tend(self) -> None:
-        """Something happened: the next expiry may be another one."""
-        expiry = self._residency.next_expiry()
-        if expiry is None:
-            return
-        if self._until is None:
-            self._until = expiry
-            threading.Thread(target=self._keep, name="model-keeper", daemon=True).start()
-        elif expiry < self._until:
-            self.wake()
-
-    def wake(self) -> None:
-        self._awake.notify_all()
-
-    def _keep(self) -> None:
-        with self._awake:
-            while True:
-                now = time.monotonic()
-                self._residency.expire(now)
-                self._step()
-                self._until = self._residency.next_expiry()
-                if self._until is None:
-                    return
-                self._awake.wait(max(0.0, self._until - now))
+def _offered(card: ModelCard, options: HostingOptions) -> ModelCard:
+    """A network's crops are of half the size and come one by one where memory is low."""
+    if not (card.isolated and options.low_memory):
+        return card
+    size, best = (None if side is None else side // 2 for side in (card.working_size, card.best_size))
+    return replace(card, working_size=size, best_size=best, batch=1)
 
 
 def _resident(card: ModelCard, options: HostingOptions) -> Resident:

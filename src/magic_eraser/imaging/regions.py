@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ MANY = 64
 """Groups beyond which nearness is judged by a coarse grid before it is judged pair by pair."""
 CELL = 8
 """Pixels a side of the grid on which holes are grouped: 12 MP become 190,000 cells."""
+LONG = 2
+"""Times its width that a crop is long, from which on it is not made a square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ def find_regions(
     working_size: int | None = None,
     working_hole: int | None = None,
     most: int = MOST_REGIONS,
+    sides: Sequence[int] = (),
 ) -> list[Region]:
     """Group the holes of a picture and give each group a crop.
 
@@ -55,28 +59,70 @@ def find_regions(
         working_size: longest side of a crop that the model sees; larger ones get a `scale` above 1.
         working_hole: most hole pixels that the model sees.
         most: upper bound on the number of regions; the nearest groups are joined until it holds.
+        sides: ascending, of crops as the model sees them. Where there are several regions they take more context, until
+            their sides are among these, so that few sizes are left and many crops fit one call; only what is less than
+            two cells of the grid too large is cut down. As many crops cost few calls, holes that are near each other
+            share one only where it need not be shrunk for that, or by `most`.
 
     Returns:
-        Regions in reading order. Their `hole`s are disjoint and together are `hole`.
+        Regions in reading order, by their crops before `sides`. Their `hole`s are disjoint and together are `hole`.
     """
     components, cells = cv2.connectedComponents(_occupied(hole), connectivity=8)
     boxes = _context_boxes(cells, components, context, min_context, (hole.shape[0], hole.shape[1]))
-    boxes, owner = _group(boxes, cells.shape)
+    legible = working_size if sides else None
+    if legible is None:
+        boxes, owner = _group(boxes, cells.shape)
+    else:
+        owner = np.arange(len(boxes))
     if len(boxes) > MANY:
         boxes, owner = _bin(boxes, owner, hole.shape)
-    boxes, owner = _join(boxes, owner, most)
+    boxes, owner = _join(boxes, owner, most, legible)
     order = np.lexsort((boxes[:, 0], boxes[:, 1]))
     regions = []
     for index in order.tolist():
         box = Box(*boxes[index].tolist())
-        unknown = hole[box.slices]
-        own = unknown
+        own = hole[box.slices]
         if len(boxes) > 1:
             mine = np.concatenate([[False], owner == index])  # label 0 is no hole
-            own = unknown & _blow_up(mine[cells[_cell_slices(box)]], box)
+            own = own & _blow_up(mine[cells[_cell_slices(box)]], box)
+            if sides:
+                snapped = _snapped(box, own, hole.shape, min_context, sides, working_size)
+                own = hole[snapped.slices] & _blow_up(mine[cells[_cell_slices(snapped)]], snapped)
+                box = snapped
         scale = _scale(box, int(np.count_nonzero(own)), working_size, working_hole)
-        regions.append(Region(box, own, unknown, scale))
+        regions.append(Region(box, own, hole[box.slices], scale))
     return regions
+
+
+def _snapped(
+    box: Box,
+    own: NDArray[np.bool_],
+    shape: tuple[int, ...],
+    min_context: int,
+    sides: Sequence[int],
+    working_size: int | None,
+) -> Box:
+    """The crop with sides that are among `sides` as the model sees them; round its hole `own` (h, w), in the picture.
+
+    A square, unless it is long or the picture is too small.
+    """
+    left, top, width, height = cv2.boundingRect(own.view(np.uint8))
+    longer = max(box.width, box.height)
+    long = longer > LONG * min(box.width, box.height)
+    scale = 1.0 if working_size is None else max(1.0, longer / working_size)
+    spans = []
+    for start, length, present, most in (
+        (left + box.left, width, box.width, shape[1]),
+        (top + box.top, height, box.height, shape[0]),
+    ):
+        wanted = present if long else longer
+        needed = max(min(length + 2 * min_context, wanted), wanted - 2 * (CELL - 1))
+        seen = next((side for side in sides if side * scale >= needed), wanted / scale)
+        side = min(max(round(seen * scale), length), most)
+        first = min(max(0, start + length // 2 - side // 2), most - side)
+        spans.append((first, first + side))
+    (x0, x1), (y0, y1) = spans
+    return Box(x0, y0, x1, y1)
 
 
 def _occupied(hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -153,16 +199,21 @@ def _bin(
 
 
 def _join(
-    boxes: NDArray[np.int64], owner: NDArray[np.int64], most: int
+    boxes: NDArray[np.int64], owner: NDArray[np.int64], most: int, legible: int | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Join a pair whose union is no larger than the two; while there are more than `most`, the pair that grows
-    least."""
+    """Join a pair whose union is no larger than the two, nor longer than `legible` where neither is; while there are
+    more than `most`, the pair that grows least."""
     while len(boxes) > 1:
         left_top = np.minimum(boxes[:, None, :2], boxes[None, :, :2])
         right_bottom = np.maximum(boxes[:, None, 2:], boxes[None, :, 2:])
-        area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-        growth = (right_bottom - left_top).prod(axis=2) - area[:, None] - area[None, :]
-        np.fill_diagonal(growth, np.iinfo(np.int64).max)
+        area = _cost(boxes[:, 2:] - boxes[:, :2], legible)
+        growth = _cost(right_bottom - left_top, legible) - area[:, None] - area[None, :]
+        never = np.iinfo(np.int64).max
+        if legible is not None and len(boxes) <= most:
+            longer = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+            allowed = np.maximum(np.maximum(longer[:, None], longer), legible)
+            growth[(right_bottom - left_top).max(axis=2) > allowed] = never
+        np.fill_diagonal(growth, never)
         a, b = sorted(int(v) for v in np.unravel_index(int(growth.argmin()), growth.shape))
         if growth[a, b] > 0 and len(boxes) <= most:
             break
@@ -172,6 +223,11 @@ def _join(
         owner = np.where(owner == b, a, owner)
         owner = owner - (owner > b)
     return boxes, owner
+
+
+def _cost(sides: NDArray[np.int64], legible: int | None) -> NDArray[np.int64]:
+    """Pixels of crops (..., 2); of the squares round them where they are to become squares."""
+    return np.asarray(sides.prod(axis=-1) if legible is None else sides.max(axis=-1) ** 2)
 
 
 def _cell_slices(box: Box) -> tuple[slice, slice]:

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from magic_eraser.errors import ValidationFailed
 from magic_eraser.models import wholeness
 from magic_eraser.models.download_faults import NO_ROOM
+from magic_eraser.models.remote.address import Address
 from magic_eraser.models.wholeness import Kind
+from magic_eraser.settings import PREFIX
 from magic_eraser.telemetry.logging import get_logger
 
 FOLDER = "added"
 ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 LINE = 200
 """Most characters of a title or a licence."""
 
@@ -63,6 +66,7 @@ class AddedModel:
         family: what runs it.
         source: whole path of the file or (diffusers) folder, or (remote) address.
         title, licence: as the person said; "" where nothing was said.
+        key_from: name of the environment variable that holds a remote server's key; "" where it wants none.
     """
 
     id: str
@@ -70,6 +74,7 @@ class AddedModel:
     source: str
     title: str = ""
     licence: str = ""
+    key_from: str = ""
 
 
 def read(folder: Path) -> list[AddedModel]:
@@ -82,7 +87,7 @@ def read(folder: Path) -> list[AddedModel]:
     for path in sorted(folder.joinpath(FOLDER).glob("*.json")):
         try:
             models.append(_entry(path))
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError, ValidationFailed) as error:
             _log.warning("added_model_skipped", path=str(path), reason=str(error))
     return models
 
@@ -94,6 +99,7 @@ def add(
     source: str,
     title: str = "",
     licence: str = "",
+    key_from: str = "",
     link: bool = False,
     taken: Collection[str] = (),
 ) -> AddedModel:
@@ -101,7 +107,7 @@ def add(
 
     Args:
         folder: of the weight store.
-        model_id, family, title, licence: see `AddedModel`.
+        model_id, family, title, licence, key_from: see `AddedModel`.
         source: a file; a folder for diffusers, which is always linked; an address for remote.
         link: leave the file where it is, and use it there.
         taken: ids of the catalogue.
@@ -114,6 +120,7 @@ def add(
     for line in (title, licence):
         if len(line) > LINE or not line.isprintable():
             raise NotAModel(f"A title or licence is one line of at most {LINE} characters.")
+    _check_key(key_from, family)
     home = folder / FOLDER
     home.mkdir(parents=True, exist_ok=True)
     if family is Family.REMOTE:
@@ -126,6 +133,8 @@ def add(
             str(Path(source).resolve()) if link else _copy(Path(source), home / (model_id + ENDINGS[found]))
         )
     facts = {"family": family.value, "source": place, "title": title, "licence": licence}
+    if key_from:
+        facts["key_from"] = key_from
     entry = home / f"{model_id}.json"
     _write_whole(entry, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
     return _entry(entry)
@@ -165,13 +174,21 @@ def _check_id(folder: Path, model_id: str, taken: Collection[str]) -> None:
 
 def _checked_address(source: str) -> str:
     try:
-        parts = urlsplit(source)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and source.isprintable()
-    except ValueError:
-        good = False
-    if not good or " " in source:
-        raise NotAModel(f'"{source[:200]}" is no address of a server: it begins with http:// or https://.')
+        Address.parse(source)
+    except ValidationFailed as error:
+        raise NotAModel(error.detail) from None
     return source
+
+
+def _check_key(key_from: str, family: Family) -> None:
+    if not key_from:
+        return
+    if family is not Family.REMOTE:
+        raise NotAModel("Only a remote model has a key.")
+    if not VARIABLE.fullmatch(key_from) or key_from.startswith(PREFIX):
+        raise NotAModel(
+            f'"{key_from[:60]}" is no name for the variable of a key: letters, digits and _, not beginning with {PREFIX}.'
+        )
 
 
 def _checked_pipeline(source: Path) -> Path:
@@ -243,6 +260,7 @@ def _entry(path: Path) -> AddedModel:
     """Read an entry. A copy's source is its bare name, so that the folder can be moved."""
     facts: Any = json.loads(path.read_text("utf-8"))
     texts = {name: facts[name] for name in ("family", "source", "title", "licence")}
+    texts["key_from"] = facts.get("key_from", "")
     if not all(isinstance(text, str) for text in texts.values()):
         raise TypeError("a fact is not a text")
     if not ID.fullmatch(path.stem):
@@ -250,4 +268,6 @@ def _entry(path: Path) -> AddedModel:
     family = Family(texts["family"])
     source = texts["source"]
     source = source if family is Family.REMOTE else str(path.parent.absolute() / source)
-    return AddedModel(path.stem, family, source, texts["title"], texts["licence"])
+    if family is Family.REMOTE:
+        Address.parse(source)
+    return AddedModel(path.stem, family, source, texts["title"], texts["licence"], texts["key_from"])

@@ -65,7 +65,14 @@ def build_app(
         delete_cache=(KEEP_SECONDS, KEEP_SECONDS),  # how often files are looked for, at what age deleted
     )
     with blocks:
-        _fill(Handlers(service, language, folder), service, i18n)
+        model = _fill(Handlers(service, language, folder), service, i18n)
+        # A model may come, or go, while the server runs: each visit finds those of its time.
+        blocks.load(
+            lambda: gr.Dropdown(choices=_models(service, i18n)),
+            outputs=model,
+            show_progress="hidden",
+            api_visibility="private",
+        )
     # The service has the one queue: here everybody passes. Direct posts that skip the queue stay closed.
     blocks.queue(default_concurrency_limit=None, api_open=False)
     return _mount(blocks, i18n, max_body_bytes)
@@ -109,15 +116,28 @@ def _i18n() -> gr.I18n:
     return gr.I18n(**{"en": english, "zh": chinese, "zh-CN": chinese, "zh-TW": chinese})
 
 
-def _fill(handlers: Handlers, service: EraseService, i18n: gr.I18n) -> None:
+def _models(service: EraseService, i18n: gr.I18n) -> list[tuple[I18nData | str, str]]:
+    """(what people read, id) of "auto" and of the models that have all they need now."""
+    pool = service.pool
+    usable = [(card.title, name) for name, card in pool.cards().items() if pool.why_not(name) is None]
+    return [(i18n(PREFIX + "auto"), AUTO), *usable]
+
+
+def _fill(handlers: Handlers, service: EraseService, i18n: gr.I18n) -> gr.Dropdown:
+    """The page; returns the choice of the model."""
+
     def say(key: str) -> I18nData:
         return i18n(PREFIX + key)
 
-    models = [(say("auto"), AUTO), *((card.title, name) for name, card in service.pool.cards().items())]
     gr.Markdown(f"# {TITLE}", elem_id="me_title")
     gr.Markdown(say("intro"))
     model = gr.Dropdown(
-        models, value=AUTO, label=say("model"), info=say("model_info"), elem_id="me_model", render=False
+        _models(service, i18n),
+        value=AUTO,
+        label=say("model"),
+        info=say("model_info"),
+        elem_id="me_model",
+        render=False,
     )
     efforts = [(say(f"effort_{name}"), str(name)) for name in Effort]
     effort = gr.Radio(
@@ -133,6 +153,7 @@ def _fill(handlers: Handlers, service: EraseService, i18n: gr.I18n) -> None:
     with gr.Row():
         for each in choices:
             each.render()
+    return model
 
 
 def _paint_tab(handlers: Handlers, say: Say, choices: list[gr.Component]) -> None:

@@ -1,9 +1,15 @@
-"""What was freed goes back to the system."""
+"""What there is, what is taken, and what was freed goes back to the system."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+
+import psutil
+import pytest
+
+from magic_eraser.hosting.memory import resident_mb, total_mb
 
 PROGRAM = """
 from pathlib import Path
@@ -25,3 +31,18 @@ print(before - resident())
 def test_free_pages_of_the_heap_are_returned():
     done = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True)
     assert int(done.stdout) > 100
+
+
+@pytest.mark.parametrize(
+    ("text", "least"), [("536870912\n", 512), ("max\n", None), ("9223372036854771712", None)]
+)
+def test_a_container_may_have_less_than_its_machine(tmp_path, text, least):
+    limit = tmp_path / "memory.max"
+    limit.write_text(text)
+    whole = psutil.virtual_memory().total >> 20
+    assert total_mb((tmp_path / "none", limit)) == (least or whole)
+
+
+def test_what_a_process_takes_is_what_the_system_says():
+    assert resident_mb(os.getpid()) == pytest.approx(psutil.Process().memory_info().rss / (1 << 20), abs=2)
+    assert resident_mb(2**30) is None  # there is no such process

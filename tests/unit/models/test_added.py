@@ -293,3 +293,24 @@ def test_removal_of_what_was_not_added_removes_nothing(files, store, name):
 def test_every_family_with_a_file_says_which_kinds_it_reads():
     assert set(Family) - set(added.FILES) == {Family.REMOTE, Family.DIFFUSERS}
     assert {kind for kinds in added.FILES.values() for kind in kinds} == set(added.ENDINGS)
+
+
+def test_the_key_of_a_remote_server_is_named_and_never_written_down(tmp_path, monkeypatch):
+    monkeypatch.setenv("OTHER_SERVER_KEY", "a secret")
+
+    model = add(tmp_path, "far", Family.REMOTE, "https://far.example#lama", key_from="OTHER_SERVER_KEY")
+
+    assert model.key_from == "OTHER_SERVER_KEY"
+    assert read(tmp_path) == [model]
+    assert "a secret" not in (tmp_path / "added" / "far.json").read_text()
+
+
+@pytest.mark.parametrize("name", ["ERASER_KEY", "two words", "1KEY", "a=b"])
+def test_a_key_has_a_variable_that_can_be_set(tmp_path, name):
+    with pytest.raises(NotAModel, match="name"):
+        add(tmp_path, "far", Family.REMOTE, "https://far.example", key_from=name)
+
+
+def test_only_a_remote_server_has_a_key(tmp_path):
+    with pytest.raises(NotAModel, match="remote"):
+        add(tmp_path, "own", Family.ONNX, "some.onnx", key_from="KEY")

@@ -1,12 +1,14 @@
 """The HTTP API of IOPaint 1.6 for erase models, so that its clients need only another address.
 
 Fields, defaults, status codes and headers are IOPaint's; what it answers wrongly with 500 (a broken picture, an
-unknown model) is a 4xx here. Fields that only steer diffusion models are accepted and have no effect.
+unknown model, an unknown `ldm_sampler`) is a 4xx here. Steps, samplers and prompts are for the models that have
+them; the other fields of diffusion models are accepted and have no effect.
 """
 
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any, Literal
 
 from fastapi import APIRouter
@@ -20,8 +22,9 @@ from magic_eraser.api.deps import Caller, Seconds, TheRooms, WhileOpen, unless_g
 from magic_eraser.api.forms import picture, read_json, validate
 from magic_eraser.api.problems import headers_of
 from magic_eraser.api.rooms import Rooms
-from magic_eraser.errors import EraserError
+from magic_eraser.errors import EraserError, ModelUnavailable
 from magic_eraser.models.catalog import AUTO, find
+from magic_eraser.models.inpainter import Sampler
 from magic_eraser.models.watch import Watch
 from magic_eraser.service.request import EraseOptions, EraseRequest
 
@@ -54,7 +57,7 @@ router = APIRouter(prefix="/api/v1", tags=["compatible"], route_class=route_with
 
 
 class InpaintBody(BaseModel):
-    """The fields of IOPaint's `InpaintRequest` that erase models heed, and the types of the rest."""
+    """The fields of IOPaint's `InpaintRequest` that models here heed, and the types of some others."""
 
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
@@ -66,14 +69,18 @@ class InpaintBody(BaseModel):
     cv2_radius: int = Field(default=4, ge=1, le=64)
     sd_seed: int = 42
     """-1 draws one."""
+    sd_steps: int = 50
+    """Of a model with a prompt, 1..1000."""
     ldm_steps: int = 20
-    ldm_sampler: str = "plms"
+    """Of another model that has a sampler, 1..1000."""
+    ldm_sampler: Literal["plms", "ddim"] = "plms"
     zits_wireframe: bool = True
     hd_strategy: str = "Crop"
     hd_strategy_crop_trigger_size: int = 800
     hd_strategy_crop_margin: int = 128
     hd_strategy_resize_limit: int = 1280
     prompt: str = ""
+    """What is to come into the hole, at most 1,000 characters; for a model with a prompt."""
     negative_prompt: str = ""
     sd_keep_unmasked_area: bool = True
 
@@ -112,11 +119,7 @@ async def inpaint(request: Request, rooms: TheRooms, caller: Caller, seconds: Se
     erase = EraseRequest(
         image=picture(body.image, "image"),
         mask=picture(body.mask, "mask"),
-        options=EraseOptions(
-            model=_model(current(request, rooms), body.cv2_flag),
-            seed=seed % 2**32,
-            radius=body.cv2_radius,
-        ),
+        options=_options(current(request, rooms), body, rooms, seed % 2**32),
     )
     result = await unless_gone(request, rooms.service.erase(caller, erase, Watch(seconds)))
     assert result.encoded is not None
@@ -125,13 +128,13 @@ async def inpaint(request: Request, rooms: TheRooms, caller: Caller, seconds: Se
 
 @router.get("/model", summary="The current model (IOPaint)")
 async def show_model(request: Request, rooms: TheRooms) -> dict[str, Any]:
-    return model_info(current(request, rooms))
+    return _info(current(request, rooms), rooms)
 
 
 @router.post(
     "/model",
     summary="Choose the model of this API's later requests (IOPaint)",
-    responses=_fails(404, 413, 422),
+    responses=_fails(404, 413, 422, 503),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -140,17 +143,22 @@ async def show_model(request: Request, rooms: TheRooms) -> dict[str, Any]:
     },
 )
 async def switch_model(request: Request, rooms: TheRooms) -> dict[str, Any]:
-    """Only requests to `/api/v1` follow it; a wrong name changes nothing."""
+    """Only requests to `/api/v1` follow it; a wrong name, or one of a model that cannot be used, changes nothing."""
     name = validate(SwitchBody, await read_json(request)).name
     if name not in (AUTO, CV2):
         find(name, rooms.pool.cards())
+        why = rooms.pool.why_not(name)
+        if why is not None:
+            raise ModelUnavailable(why.message, why.message_zh)
     request.app.state.iopaint_model = name
-    return model_info(name)
+    return _info(name, rooms)
 
 
 @router.get("/server-config", summary="What this server offers (IOPaint)")
 async def show_config(rooms: TheRooms) -> dict[str, Any]:
-    return server_config([AUTO, CV2, *rooms.pool.cards()])
+    """Of the models, those that can be used now, as IOPaint lists those it has downloaded."""
+    usable = [name for name in rooms.pool.cards() if rooms.pool.why_not(name) is None]
+    return server_config([_info(name, rooms) for name in (AUTO, CV2, *usable)])
 
 
 @router.get("/samplers", summary="Names of diffusion samplers (IOPaint)")
@@ -169,6 +177,23 @@ def current(request: Request, rooms: Rooms) -> str:
     """The model that this API's requests use: as last switched, else the server's default."""
     name: str = getattr(request.app.state, "iopaint_model", rooms.settings.models.default)
     return name
+
+
+def _info(name: str, rooms: Rooms) -> dict[str, Any]:
+    card = rooms.pool.cards().get(name)
+    return model_info(name, prompt=card is not None and card.prompt)
+
+
+def _options(name: str, body: InpaintBody, rooms: Rooms, seed: int) -> EraseOptions:
+    """What the current model heeds; the rest is not judged, as clients send all of it always."""
+    model = _model(name, body.cv2_flag)
+    card = rooms.pool.cards().get(model)
+    options = EraseOptions(model=model, seed=seed, radius=body.cv2_radius)
+    if card is not None and card.prompt:
+        return replace(options, steps=body.sd_steps, prompt=body.prompt, negative_prompt=body.negative_prompt)
+    if card is not None and card.steps is not None:
+        return replace(options, steps=body.ldm_steps, sampler=Sampler(body.ldm_sampler))
+    return options
 
 
 def _model(name: str, flag: str) -> str:

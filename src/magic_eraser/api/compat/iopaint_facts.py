@@ -11,14 +11,14 @@ SAMPLERS = (
 )  # fmt: skip
 
 
-def model_info(name: str) -> dict[str, Any]:
-    """IOPaint's `ModelInfo` of an erase model."""
+def model_info(name: str, *, prompt: bool = False) -> dict[str, Any]:
+    """IOPaint's `ModelInfo` of an erase model, or of one that heeds a prompt."""
     return {
         "name": name,
         "path": name,
-        "model_type": "inpaint",
+        "model_type": "diffusers_sd_inpaint" if prompt else "inpaint",
         "is_single_file_diffusers": False,
-        "need_prompt": False,
+        "need_prompt": prompt,
         "controlnets": [],
         "brushnets": [],
         "support_strength": False,
@@ -30,11 +30,15 @@ def model_info(name: str) -> dict[str, Any]:
     }
 
 
-def server_config(models: list[str]) -> dict[str, Any]:
-    """IOPaint's `ServerConfigResponse` of a server without plugins and without a file manager."""
+def server_config(infos: list[dict[str, Any]]) -> dict[str, Any]:
+    """IOPaint's `ServerConfigResponse` of a server without plugins and without a file manager.
+
+    Args:
+        infos: `model_info` of each model that can be chosen.
+    """
     return {
         "plugins": [],
-        "modelInfos": [model_info(name) for name in models],
+        "modelInfos": infos,
         "removeBGModel": "briaai/RMBG-1.4",
         "removeBGModels": [],
         "realesrganModel": "realesr-general-x4v3",

@@ -40,6 +40,8 @@ class Model(BaseModel):
     """The same for programs."""
     download_bytes: int
     """Size of the weights that are missing; 0 where none are, or it is not known."""
+    memory_mb: int
+    """MiB that it takes once loaded; 0 for one that needs no loading."""
     steps: int | None
     """Of its sampler, by default; null for a model that has none."""
     prompt: bool
@@ -82,6 +84,7 @@ def _model(rooms: Rooms, card: ModelCard, *, zh: bool) -> Model:
         why_not=None if why is None else why.message_zh if zh else why.message,
         why_code=None if why is None else why.code,
         download_bytes=sum(file.size for file in missing),
+        memory_mb=card.memory_mb,
         steps=card.steps,
         prompt=card.prompt,
         added=card.added,
