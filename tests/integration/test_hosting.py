@@ -369,13 +369,17 @@ def test_descriptors_do_not_grow(house):
     rooms = house()
     rooms.fill()
     (child,) = children()
-    before = psutil.Process().num_fds(), child.num_fds()
+    ours, its = psutil.Process().num_fds(), child.num_fds()
     for _ in range(100):
         rooms.fill()
-    assert (psutil.Process().num_fds(), child.num_fds()) == before
-    asyncio.run(rooms.pool.unload("puppet"))
-    rooms.fill()
-    assert psutil.Process().num_fds() == before[0]
+    assert (
+        child.num_fds() - its < 5
+    )  # one a job would be a hundred; one more or less is a file just being read
+    assert psutil.Process().num_fds() - ours < 5
+    for _ in range(8):
+        asyncio.run(rooms.pool.unload("puppet"))
+        rooms.fill()
+    assert psutil.Process().num_fds() - ours < 5
 
 
 def test_an_interrupt_meant_for_the_server_leaves_the_model_alone(house):

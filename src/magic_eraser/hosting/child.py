@@ -302,6 +302,9 @@ def environment(threads: int) -> dict[str, str]:
     return {
         **inherited,
         **dict.fromkeys(one_number, str(threads)),
+        # Threads that wait for each other by spinning take the time of those they wait for, where cores are shared:
+        # MI-GAN on two busy cores took 2.8 CPU seconds instead of 0.45.
+        "OMP_WAIT_POLICY": "passive",
         "MALLOC_ARENA_MAX": "2",  # else a heap for each thread, of which each keeps what it once needed
         # oneDNN keeps what it made for every size of crop, with its working memory. 24 sizes on a small network:
         # 658 MiB with its own number (1024), 366 MiB with this one, in the same time.

@@ -179,7 +179,7 @@ class _Step:
         return np.asarray(np.clip(np.rint(samples), 0, top), self.low.dtype)
 
     def _steepness(self) -> float:
-        """How much of `_sharper` makes the known edges of this size what they are: 0..1, by least squares, and a little more.
+        """How much of `_sharper` makes the known edges of this size what they are, 0..1: by least squares and more.
 
         A picture that is soft itself has soft edges in its hole, too.
         """

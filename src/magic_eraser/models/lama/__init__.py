@@ -52,7 +52,7 @@ def card(
         weights=weights,
         needs=("torch",),
         extra="torch",
-        memory_mb=900,
+        memory_mb=900,  # measured: 660 (bfloat16) and 900 (float32) when ready, 220 of them torch's own
         isolated=True,
         added=added,
     )

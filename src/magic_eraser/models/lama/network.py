@@ -62,7 +62,8 @@ class Network:
         self._local = weights.local
         self.on_gpu = place.device.type != "cpu"
         self._winograd = not self.on_gpu if winograd is None else winograd
-        # the first in float32: rounding colours and its weights made a quarter of the whole error
+        # The first in float32, for 2 % more time: with the float32 sum of residuals below it takes the mean error of
+        # bfloat16 from 1.1 to 0.9 of 255.
         first = Affine(*(each.to(self._device) for each in (weights.down[0].weight, weights.down[0].bias)))
         self._down = [first, *(self._convolution(each) for each in weights.down[1:])]
         self._blocks = [tuple(self._fourier(each) for each in block) for block in weights.blocks]
@@ -70,9 +71,8 @@ class Network:
         # 7x7 to 3 colours as 1x7 to 21: a library makes 16 of 3 channels, and multiplies in vain
         spread = weights.last.weight.permute(2, 0, 1, 3).flatten(0, 1)[:, :, None]
         self._last = self._convolution(Affine(spread, torch.zeros(spread.shape[0])))
-        self._colour_bias = weights.last.bias.to(
-            self._device, copy=True
-        )  # else it holds on to the whole file
+        # a copy, as the original lies in the mapped file and would keep all of it
+        self._colour_bias = weights.last.bias.to(self._device, copy=True)
         self.feature_steps = len(self._down) + 2 * len(self._blocks)
         self.colour_steps = len(self._up) + 1
 
