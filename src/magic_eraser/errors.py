@@ -24,7 +24,8 @@ class EraserError(Exception):
     Args:
         detail: one English sentence about this case; the class's `title` where omitted.
         detail_zh: the same in Chinese; the class's `title_zh` where omitted.
-        retry_after: seconds after which the same request may succeed; None where waiting does not help.
+        retry_after: seconds after which the same request may succeed; the class's `usual_wait` where omitted, which
+            is None where waiting does not help.
         extra: further members for the wire (JSON values), such as `errors` or `limit`.
     """
 
@@ -34,6 +35,7 @@ class EraserError(Exception):
     title_zh: ClassVar[str] = "服务器内部出错了。"
     hint: ClassVar[str] = "Try again; if it stays, report it with the request id."
     hint_zh: ClassVar[str] = "请重试；如果仍然失败，请附上请求编号反馈给我们。"
+    usual_wait: ClassVar[float | None] = None
 
     def __init__(
         self,
@@ -45,7 +47,7 @@ class EraserError(Exception):
     ) -> None:
         self.detail = detail or self.title
         self.detail_zh = detail_zh or self.title_zh
-        self.retry_after = retry_after
+        self.retry_after = self.usual_wait if retry_after is None else retry_after
         self.extra = extra or {}
         super().__init__(self.detail)
 
@@ -295,6 +297,17 @@ class ModelUnavailable(EraserError):
     title_zh = "该模型暂时不可用。"
     hint = 'Try again later, or use model "auto".'
     hint_zh = "请稍后再试，或使用 auto 模型。"
+    usual_wait = 60.0
+
+
+class ModelNotReady(ModelUnavailable):
+    """It lacks something that an operator can give it: weights, a package, consent to its licence."""
+
+    title = "The model lacks something on this server."
+    title_zh = "服务器缺少使用该模型所需的条件。"
+    hint = 'Until then, use model "auto" or another one.'
+    hint_zh = "在此之前，请使用 auto 或其他模型。"
+    usual_wait = 600.0
 
 
 class UnusableOutput(ModelUnavailable):

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from magic_eraser.errors import EraserError, ModelUnavailable
+from magic_eraser.errors import EraserError, ModelNotReady, ModelUnavailable
 from magic_eraser.hosting import cores, memory
 from magic_eraser.hosting.child import ChildDied, ChildInpainter
 from magic_eraser.hosting.cores import LOOK_SECONDS, Turn
@@ -227,7 +227,10 @@ class LocalPool:
     def _check_usable(self, card: ModelCard) -> None:
         lacking = self._why_not(card)
         if lacking is not None:
-            raise ModelUnavailable(lacking.message, lacking.message_zh)
+            raise ModelNotReady(
+                f'The model "{card.id}" cannot be used here yet. {lacking.message}',
+                f"模型“{card.id}”暂时无法使用。{lacking.message_zh}",
+            )
 
     def _lacks_something(self, card: ModelCard) -> bool:
         try:

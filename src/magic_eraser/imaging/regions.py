@@ -39,6 +39,11 @@ class Region:
     unknown: NDArray[np.bool_]
     scale: float
 
+    @property
+    def working_shape(self) -> tuple[int, int]:
+        """(height, width) of the crop as the model sees it, pixels."""
+        return _shrunk(self.hole.shape, self.scale)
+
 
 def find_regions(
     hole: NDArray[np.bool_],
@@ -267,10 +272,14 @@ def shrink(
         (h', w', 3) of the same dtype and bool (h', w'); a pixel is unknown there where less than half of what it
         covers is known (where a hole is too thin for that, the least known ones are).
     """
-    height, width = unknown.shape
-    size = (max(1, round(width / scale)), max(1, round(height / scale)))
+    height, width = _shrunk(unknown.shape, scale)
+    size = (width, height)
     small, share = known_mean(image, ~unknown, size)
     return small, share < 0.5 if (share < 0.5).any() else share <= share.min()
+
+
+def _shrunk(shape: tuple[int, ...], scale: float) -> tuple[int, int]:
+    return max(1, round(shape[0] / scale)), max(1, round(shape[1] / scale))
 
 
 def known_mean(

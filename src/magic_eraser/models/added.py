@@ -187,7 +187,7 @@ def _check_key(key_from: str, family: Family) -> None:
         raise NotAModel("Only a remote model has a key.")
     if not VARIABLE.fullmatch(key_from) or key_from.startswith(PREFIX):
         raise NotAModel(
-            f'"{key_from[:60]}" is no name for the variable of a key: letters, digits and _, not beginning with {PREFIX}.'
+            f'"{key_from[:60]}" is no name for the variable of a key: letters, digits and _, and not {PREFIX} first.'
         )
 
 

@@ -78,3 +78,9 @@ class Watch:
         low, high = self._span
         part._span = (low + start * (high - low), low + end * (high - low))  # noqa: SLF001 (a copy of this one)
         return part
+
+    def until(self, last: Self) -> Self:
+        """The same watch for the work of this part, that of `last`, and what lies between."""
+        both = copy(self)
+        both._span = (self._span[0], last._span[1])  # noqa: SLF001 (parts of one watch)
+        return both

@@ -19,9 +19,11 @@ from magic_eraser.imaging.regions import Region, find_regions, shrink
 from magic_eraser.models import routing
 from magic_eraser.models.card import ModelCard
 from magic_eraser.models.catalog import AUTO, find
+from magic_eraser.models.detail import restore
 from magic_eraser.models.inpainter import Effort, Hole, InpaintOptions, Pixels
 from magic_eraser.models.routing import Step
 from magic_eraser.models.watch import Watch
+from magic_eraser.service.batches import SIDES, group
 from magic_eraser.service.fill import (
     alpha_fill,
     feathered,
@@ -105,37 +107,37 @@ class Inpainting:
             step = replace(step, model=other)
 
     async def _fill_by(self, job: Job, unknown: Hole, step: Step) -> list[Fill]:
-        """One model's share, crop by crop; what is `unknown` beside it must not be looked at."""
-        card, options = self._card(step.model), job.options
-        best = options.effort is Effort.BEST and card.best_size is not None
-        size = card.best_size if best else card.working_size
-        regions = await self._workers.run(
-            job.watch,
-            find_regions,
-            step.hole,
-            context=card.context,
-            min_context=card.min_context,
-            working_size=None if step.thin else size,
-            working_hole=None if step.thin else card.working_hole,
+        """One model's share, as few calls as its crops allow; what is `unknown` beside it must not be looked at."""
+        card = self._card(step.model)
+        found = await self._workers.run(job.watch, _regions, step, card, job.options.effort)
+        regions = [replace(region, unknown=unknown[region.box.slices]) for region in found]
+        shapes = [region.working_shape for region in regions]
+        calls = (
+            group(shapes, card.batch, card.multiple_of)
+            if card.batch > 1
+            else [[k] for k in range(len(regions))]
         )
-        how = InpaintOptions(
-            seed=options.seed,
-            radius=options.radius,
-            effort=options.effort,
-            rough_when_late=options.rough_when_late,
-            thin=step.thin,
-            steps=options.steps,
-            sampler=options.sampler,
-            prompt=options.prompt,
-            negative_prompt=options.negative_prompt,
-        )
+        order = [regions[k] for call in calls for k in call]
+        shares = _shares([region.hole for region in order], job.watch)
         fills = []
-        for region, share in zip(regions, _shares([each.hole for each in regions], job.watch), strict=True):
-            here = replace(region, unknown=unknown[region.box.slices])
-            image, hole = await self._workers.run(job.watch, _cut, job.photo, here, card)
-            (filled,) = await self._pool.inpaint(card.id, [image], [hole], how, share)
-            fills.append(await self._workers.run(job.watch, _paste, job.photo, job.mask, here, filled, how))
+        for call in calls:
+            parts = [(regions[k], next(shares)) for k in call]
+            fills += await self._fill_call(job, parts, card, _options(job.options, step))
         return fills
+
+    async def _fill_call(
+        self, job: Job, parts: Sequence[tuple[Region, Watch]], card: ModelCard, options: InpaintOptions
+    ) -> list[Fill]:
+        """Regions that a model fills together. Each has its watch; what they share of the progress is that of all."""
+        cuts = [await self._workers.run(share, _cut, job.photo, region, card) for region, share in parts]
+        together = parts[0][1].until(parts[-1][1])
+        filled = await self._pool.inpaint(
+            card.id, [image for image, _ in cuts], [hole for _, hole in cuts], options, together
+        )
+        return [
+            await self._workers.run(share, _paste, job.photo, job.mask, region, answer, options, card, share)
+            for (region, share), answer in zip(parts, filled, strict=True)
+        ]
 
     def _card(self, model_id: str) -> ModelCard:
         return find(model_id, self._pool.cards())
@@ -153,6 +155,33 @@ def _shares(holes: Sequence[Hole], watch: Watch) -> Iterator[Watch]:
         yield watch.part(start, end)
 
 
+def _regions(step: Step, card: ModelCard, effort: Effort) -> list[Region]:
+    """The crops that a model fills for a step, at full size where all is thin."""
+    best = effort is Effort.BEST and card.best_size is not None
+    return find_regions(
+        step.hole,
+        context=card.context,
+        min_context=card.min_context,
+        working_size=None if step.thin else card.best_size if best else card.working_size,
+        working_hole=None if step.thin else card.working_hole,
+        sides=SIDES if card.batch > 1 else (),
+    )
+
+
+def _options(options: EraseOptions, step: Step) -> InpaintOptions:
+    return InpaintOptions(
+        seed=options.seed,
+        radius=options.radius,
+        effort=options.effort,
+        rough_when_late=options.rough_when_late,
+        thin=step.thin,
+        steps=options.steps,
+        sampler=options.sampler,
+        prompt=options.prompt,
+        negative_prompt=options.negative_prompt,
+    )
+
+
 def _cut(photo: Photo, region: Region, card: ModelCard) -> tuple[Pixels, Any]:
     """The crop as the model is to see it, and what is unknown in it."""
     colours, alpha = photo.rgb(region.box), photo.alpha(region.box)
@@ -162,13 +191,21 @@ def _cut(photo: Photo, region: Region, card: ModelCard) -> tuple[Pixels, Any]:
     return image, region.unknown
 
 
-def _paste(photo: Photo, mask: Mask, region: Region, filled: Pixels, options: InpaintOptions) -> Fill:
+def _paste(
+    photo: Photo,
+    mask: Mask,
+    region: Region,
+    filled: Pixels,
+    options: InpaintOptions,
+    card: ModelCard,
+    watch: Watch,
+) -> Fill:
     """The model's answer at the picture's size, depth and softness."""
     box, hole = region.box, region.hole
     image = photo.rgb(box)
     filled, alpha = without_opacity(to_picture_depth(filled, image.dtype))
     if region.scale > 1:
-        filled = compose.enlarge(filled, image, hole, region.unknown, options.seed)
+        filled = _at_full_size(filled, image, region, options, card, watch)
     original = photo.alpha(box)
     if original is not None and alpha is None:
         alpha = alpha_fill(original, hole, region.unknown)
@@ -178,3 +215,15 @@ def _paste(photo: Photo, mask: Mask, region: Region, filled: Pixels, options: In
         if original is not None and alpha is not None:
             alpha = feathered(original, alpha, hole, weight)
     return Fill(box=box, rgb=filled, alpha=alpha, hole=hole)
+
+
+def _at_full_size(
+    filled: Pixels, image: Pixels, region: Region, options: InpaintOptions, card: ModelCard, watch: Watch
+) -> Pixels:
+    """With the picture's own detail for a network's fill, where there is time for it."""
+    late = options.rough_when_late and watch.hurry()
+    if card.detail and not late:
+        return restore(filled, image, region.hole, region.unknown, options.seed, watch)
+    if card.detail:
+        watch.mark_rough()
+    return compose.enlarge(filled, image, region.hole, region.unknown, options.seed)

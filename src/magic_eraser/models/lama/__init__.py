@@ -38,9 +38,8 @@ def card(
         title=title,
         licence=licence,
         source=source,
-        speed=Speed.SLOW,
+        speed=Speed.MODERATE,
         quality=Quality.HIGH,
-        cost=2,
         # A hole then takes 40 % of its crop's side, 16 % of its area: within what the network was trained on. One of
         # 300 pixels gets a crop of 750, which is shrunk by 1.5 to 512; with 1.0 it would be by 1.8.
         context=0.75,
