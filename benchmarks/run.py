@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("codec", "serving", "install", "engine")
+SCRIPTS = ("codec", "serving", "install", "engine", "lama_cpu", "migan_cpu", "detail", "neural", "residency")
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,19 @@ from pydantic_core import PydanticUndefined
 
 from magic_eraser.api.app import create_app
 from magic_eraser.errors import error_types
+from magic_eraser.models.card import ModelCard
 from magic_eraser.models.catalog import CATALOG
+from magic_eraser.models.download_faults import readable
+from magic_eraser.models.routing import AFFORDABLE, FOR_SCARCE, FOR_THIN, PREFERENCE, SCARCE
 from magic_eraser.settings import Settings, fields
 from magic_eraser.telemetry.metrics import Metrics
 
 DOCS = Path(__file__).parents[1] / "docs"
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+FIGURES, END = (
+    "<!-- Figures, by scripts/generate_docs.py from benchmarks/results. -->",
+    "<!-- End of the figures. -->",
+)
 NOTE = "<!-- Written by scripts/generate_docs.py; change the code, then run `make docs`. -->\n\n"
 
 
@@ -28,7 +36,8 @@ def settings() -> str:
     """docs/settings.md"""
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in fields():
-        rows.append(f"| `{name}` | {_default(name, field)} | {field.description} |")
+        text = " ".join(field.description.split())  # one line, or the table ends there
+        rows.append(f"| `{name}` | {_default(name, field)} | {text} |")
     return (
         "# Settings\n\n"
         + NOTE
@@ -88,20 +97,132 @@ def metrics() -> str:
     )
 
 
+SPEED = (
+    "Speed is that of a 512 x 512 picture on one core: instant below 0.1 s, fast below 1 s, moderate seconds, slow\n"
+    "many seconds. Steps are those of a diffusion model's sampler where a request names none."
+)
+NEED = (
+    "What each needs: an extra of the package, a download, memory once it is loaded. Larger crops are shrunk to the\n"
+    "size that it works at. How to get weights, and how to add a model of your own: [weights.md](weights.md). How\n"
+    "networks run, and what to set: [neural.md](neural.md)."
+)
+
+
 def models() -> str:
     """docs/models.md"""
-    rows = ["| id | what it is for | speed | quality | licence | from |", "|---|---|---|---|---|---|"]
-    for entry in CATALOG.values():
-        card = entry.card
-        rows.append(
-            f"| `{card.id}` | {card.title} | {card.speed} | {card.quality} | {card.licence} | {card.source} |"
+    cards = [entry.card for entry in CATALOG.values()]
+    choose = ["| id | what it is for | speed | quality | steps | licence |", "|---|---|---|---|---|---|"]
+    need = ["| id | extra | download | memory, MiB | works at, px |", "|---|---|---|---|---|"]
+    for card in cards:
+        licence = f"{card.licence}, to be accepted" if card.must_accept else card.licence
+        choose.append(
+            f"| `{card.id}` | {card.title} | {card.speed} | {card.quality} | {card.steps or '-'} | {licence} |"
         )
+        size = f"{card.working_size}, {card.best_size} at best" if card.best_size else card.working_size
+        need.append(
+            f"| `{card.id}` | {f'`{card.extra}`' if card.extra else '-'} | {_download(card)} "
+            f"| {card.memory_mb or '-'} | {size or '-'} |"
+        )
+    return "\n\n".join(
+        (
+            "# Models",
+            NOTE.strip(),
+            _auto(),
+            SPEED,
+            "\n".join(choose),
+            NEED,
+            "\n".join(need),
+            "Where they come from:",
+            "\n".join(f"- `{card.id}`: {card.source}." for card in cards) + "\n",
+        )
+    )
+
+
+def _auto() -> str:
+    """What `auto` does, by the constants that say so."""
+    usual, scarce = (", ".join(f"`{name}`" for name in order) for order in (PREFERENCE, FOR_SCARCE))
+    named = ", ".join(f"`{name}`" for name in CATALOG if name not in PREFERENCE)
     return (
-        "# Models\n\n"
-        + NOTE
-        + "`auto`, the default, divides a mask: its thin pieces (scratches, dust, thin text) go to `telea`, the rest to `patch`.\nThe answer names `patch` then, and `telea` where all of it was thin. How `patch` works: [engine.md](engine.md).\n\n"
-        + "\n".join(rows)
-        + "\n"
+        "`auto`, the default, divides a mask. Its thin pieces (scratches, dust, thin text) go to "
+        f"`{FOR_THIN[0]}`. The rest goes to\nthe first of these that can be used here: {usual}.\n"
+        f"Where more than {100 * SCARCE:.0f} % of a hole's surroundings is hole, there is little to copy, and the order is {scarce}.\n"
+        f"Where there is a deadline, a network that is expected to take more than {100 * AFFORDABLE:.0f} % of the time left is "
+        "passed over. The answer\nnames the last model that ran. If the best one cannot be had, the next one fills the "
+        f"hole, with the notice\n`fell_back`. By name only: {named}, and models of your own. How `patch` works: "
+        "[engine.md](engine.md)."
+    )
+
+
+def _download(card: ModelCard) -> str:
+    if not card.weights:
+        return "-"
+    known = readable(sum(file.size for file in card.weights))
+    return known if all(file.size for file in card.weights) else f"over {known}"
+
+
+def neural() -> str:
+    """docs/neural.md: the table between its two marks; the rest is written by hand."""
+    before, _, rest = (DOCS / "neural.md").read_text(encoding="utf-8").partition(FIGURES)
+    after = rest.partition(END)[2]
+    rows = [
+        "| | figure | beside |",
+        "|---|---|---|",
+        *_lama_rows(),
+        *_migan_rows(),
+        *_request_rows(),
+        *_detail_rows(),
+        *_memory_rows(),
+    ]
+    return f"{before}{FIGURES}\n" + "\n".join(rows) + f"\n{END}{after}"
+
+
+def _result(name: str) -> Any:
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _lama_rows() -> Iterator[str]:
+    for row in _result("lama_cpu")["rows"]:
+        cores = f"{row['threads']} core{'s' * (row['threads'] > 1)}"
+        shown = {
+            "float32_balanced": "float32",
+            "bfloat16_balanced": "bfloat16",
+            "bfloat16_fast": "bfloat16, `fast`",
+        }
+        ratios = ", ".join(f"{row['times'][key]['wall_ratio']:.2f} ({name})" for key, name in shown.items())
+        yield f"| `lama`, {row['side']} px, {cores} | {ratios} | the published TorchScript, float32 |"
+
+
+def _migan_rows() -> Iterator[str]:
+    for threads in (1, 2):
+        times = _result("migan_cpu")[f"{threads} threads"]
+        ratios = ", ".join(
+            f"{times[f'ours {kind}']['ratio_cpu']:.2f} ({kind})" for kind in ("float32", "bfloat16")
+        )
+        yield f"| `migan`, {threads} core{'s' * (threads > 1)} | {ratios} | the published TorchScript, float32 |"
+
+
+def _request_rows() -> Iterator[str]:
+    if not (RESULTS / "neural.json").exists():  # it takes many minutes
+        return
+    figures = _result("neural")
+    for key, name in (("hole_300px", "300 px"), ("hole_2500px", "2,500 px")):
+        ratio = f"{figures[key]['ratio_of_seconds']:.2f}"
+        yield f"| `lama`, 12 MP JPEG, hole of {name}, all of a request | {ratio} | IOPaint's way, same weights |"
+
+
+def _detail_rows() -> Iterator[str]:
+    for name, figures in _result("detail")["12mp"].items():
+        seconds = figures["cpu_seconds"]
+        ratio = f"{seconds['restore'] / seconds['enlarge']:.1f} ({seconds['restore']:.1f} s)"
+        yield f"| detail for a hole of {name.replace('2500', '2,500').replace('1000', '1,000')} | {ratio} | enlarging alone |"
+
+
+def _memory_rows() -> Iterator[str]:
+    figures = _result("residency")["unloads_of_lama"]
+    most = max(figures["mib_above_start_after_each_unload"])
+    yield (
+        f"| `lama` ready; let go, at most of {figures['rounds']} times | {figures['mib_above_start_while_ready']}; "
+        f"{most} MiB | all processes at the start |"
     )
 
 
@@ -116,6 +237,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "errors.md": errors,
     "metrics.md": metrics,
     "models.md": models,
+    "neural.md": neural,
     "openapi.json": openapi,
 }
 
