@@ -60,6 +60,14 @@ class Puppet:
             Path(path).touch()
         time.sleep(60)
 
+    def do_sleep_once(self, watch: Watch, path: str) -> None:
+        """The first time only."""
+        if not Path(path).exists():
+            self.do_sleep(watch, path)
+
+    def do_exhaust(self, watch: Watch, _: str) -> None:
+        raise MemoryError
+
     def do_work(self, watch: Watch, _: str) -> None:
         for k in range(6000):
             watch.progress(k / 6000)

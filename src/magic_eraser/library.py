@@ -71,7 +71,7 @@ class Eraser:
         device: where networks run: "auto" (a GPU where there is one that works), "cpu", "cuda", "cuda:1".
         max_pixels: largest picture accepted.
         threads: processor cores that one fill may use; all that there are where None. A number is also set as
-            OpenCV's own, which is one for the whole process.
+            OpenCV's own, and a network sets what it may use as torch's: each is one for the whole process.
 
     Raises:
         UnknownModel: no model of that name.

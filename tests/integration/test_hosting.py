@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import subprocess
 import sys
@@ -12,76 +11,27 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import httpx2
 import numpy as np
 import psutil
 import pytest
+import structlog
 
 import child_models
+from child_house import IMAGE, THREADS, children, wait_for
 from child_models import CARD, puppet
-from magic_eraser.errors import Cancelled, DeadlineExceeded, Draining, InternalError, ModelUnavailable
-from magic_eraser.hosting.options import HostingOptions
-from magic_eraser.hosting.pool import LocalPool, ModelState
-from magic_eraser.hosting.workers import Workers
+from magic_eraser.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    Draining,
+    InternalError,
+    ModelUnavailable,
+    OutOfMemory,
+)
+from magic_eraser.hosting.pool import ModelState
 from magic_eraser.models.entry import Entry
-from magic_eraser.models.inpainter import InpaintOptions
 from magic_eraser.models.watch import Watch
-
-IMAGE = np.arange(32 * 24 * 3, dtype=np.uint8).reshape(32, 24, 3)
-HOLE = np.zeros((32, 24), bool)
-HOLE[8:12, 4:9] = True
-THREADS = 2
-
-
-def children() -> list[psutil.Process]:
-    """Processes of models that live or have not been waited for."""
-    return [child for child in psutil.Process().children() if "child_process" in _command(child)]
-
-
-def _command(process: psutil.Process) -> str:
-    try:
-        return "zombie child_process" if process.status() == "zombie" else " ".join(process.cmdline())
-    except (psutil.NoSuchProcess, psutil.ZombieProcess):
-        return ""
-
-
-class House:
-    """A pool with its workers, driven from tests without an event loop."""
-
-    def __init__(self, *entries: Entry, **options) -> None:
-        self.workers = Workers(8)
-        catalog = {entry.card.id: entry for entry in entries or (puppet(),)}
-        given = {"isolation": "process", "network_threads": THREADS, **options}
-        self.pool = LocalPool(self.workers, catalog, options=HostingOptions(**given))
-
-    def fill(self, prompt="", watch=None, model="puppet", images=(IMAGE,), holes=(HOLE,)):
-        options = InpaintOptions(prompt=prompt)
-        return asyncio.run(self.pool.inpaint(model, images, holes, options, watch or Watch(60)))
-
-    def close(self) -> None:
-        asyncio.run(self.pool.close())
-        self.workers.close()
-
-
-@pytest.fixture
-def house():
-    houses = []
-
-    def build(*entries, **options) -> House:
-        houses.append(House(*entries, **options))
-        return houses[-1]
-
-    yield build
-    for each in houses:
-        each.close()
-    assert children() == []
-
-
-def wait_for(what, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
+from server_process import Server
 
 # --- in and out -----------------------------------------------------------------------------------------
 
@@ -145,6 +95,20 @@ def test_native_noise_stays_out_of_our_own_output(house, capfd):
 def test_native_libraries_are_told_their_threads_and_none_of_our_settings(house, monkeypatch):
     monkeypatch.setenv("ERASER_WEIGHTS__HF_TOKEN", "secret")
     house().fill("environment")
+
+
+def test_its_warnings_are_lines_of_our_own_log(house):
+    with structlog.testing.capture_logs() as lines, pytest.raises(OutOfMemory):
+        house().fill("exhaust")
+    told = [line for line in lines if line["event"] == "out_of_memory"]
+    assert [line["precision"] for line in told] == ["auto", "bfloat16"]  # each step of the ladder
+    for line in told:
+        assert (line["log_level"], line["model"], line["height"], line["width"]) == (
+            "warning",
+            "puppet",
+            32,
+            24,
+        )
 
 
 # --- stopping -------------------------------------------------------------------------------------------
@@ -248,7 +212,7 @@ def test_a_process_that_somebody_ended_while_it_was_idle_is_replaced(house):
 HOST = """
 import asyncio, sys
 sys.path[:0] = {path!r}
-from test_hosting import House
+from child_house import House
 if __name__ == "__main__":
     House().fill("sleep " + {marker!r})
 """
@@ -256,7 +220,7 @@ if __name__ == "__main__":
 
 def test_nothing_is_left_of_a_parent_that_was_killed(tmp_path):
     marker = tmp_path / "begun"
-    program = HOST.format(path=[str(Path(__file__).parent), *sys.path], marker=str(marker))
+    program = HOST.format(path=[str(Path(child_models.__file__).parent), *sys.path], marker=str(marker))
     host = subprocess.Popen([sys.executable, "-c", program])
     wait_for(marker.exists)
     (child,) = psutil.Process(host.pid).children()
@@ -265,6 +229,55 @@ def test_nothing_is_left_of_a_parent_that_was_killed(tmp_path):
     wait_for(
         lambda: not child.is_running() or child.status() == "zombie", 1.0
     )  # waited for by process 1, if at all
+
+
+SERVER = """
+import sys
+sys.path[:0] = {path!r}
+from child_models import puppet
+from magic_eraser.api.app import create_app
+from magic_eraser.api.server import run
+from magic_eraser.models.catalog import CATALOG
+from magic_eraser.settings import Settings
+if __name__ == "__main__":
+    settings = Settings.load()
+    run(settings, create_app(settings, catalog={{**CATALOG, "puppet": puppet(prompt=True)}}))
+"""
+
+
+def kill_the_model_of(server: Server, marker: Path) -> None:
+    """By a signal from outside, in the middle of its fill."""
+    wait_for(marker.exists)
+    marker.unlink()
+    (child,) = psutil.Process(server.process.pid).children()
+    child.kill()
+
+
+def test_a_model_killed_in_the_middle_of_a_fill_by_way_of_the_server(start, tmp_path, coffee_png, dot_png):
+    script, marker = tmp_path / "server.py", tmp_path / "begun"
+    script.write_text(SERVER.format(path=[str(Path(child_models.__file__).parent)]))
+    server = start(script=script)
+
+    def post(prompt=""):
+        files = {"image": coffee_png, "mask": dot_png}
+        fields = {"model": "puppet", "prompt": prompt}
+        return httpx2.post(f"{server.url}/v1/erase", files=files, data=fields, timeout=60)
+
+    with ThreadPoolExecutor(1) as client:
+        once = client.submit(post, f"sleep {marker}")
+        kill_the_model_of(server, marker)
+        kill_the_model_of(server, marker)
+        refused = once.result()
+        assert (refused.status_code, refused.json()["code"]) == (503, "model_unavailable")
+        assert "signal 9" in refused.json()["detail"]
+        assert post().status_code == 200
+
+        again = client.submit(post, f"sleep_once {marker}")
+        wait_for(marker.exists)
+        (child,) = psutil.Process(server.process.pid).children()
+        child.kill()
+        assert again.result().status_code == 200
+    assert server.stop() == 0
 
 
 # --- loading --------------------------------------------------------------------------------------------
@@ -314,72 +327,6 @@ def test_closing_ends_a_job_and_its_process(house, tmp_path):
         with pytest.raises(Draining):
             working.result()
     assert children() == []
-
-
-# --- memory ---------------------------------------------------------------------------------------------
-
-
-def test_two_models_that_take_turns_in_one_place_never_fail_and_never_live_twice(house):
-    rooms = house(puppet("a"), puppet("b"), budget_mb=150)
-    most = []
-    stop = threading.Event()
-
-    def count() -> None:
-        while not stop.wait(0.02):
-            most.append(len(children()))
-
-    counter = threading.Thread(target=count)
-    counter.start()
-    try:
-        with ThreadPoolExecutor(8) as callers:
-            jobs = [callers.submit(rooms.fill, model="ab"[k % 2]) for k in range(24)]
-            answers = [job.result() for job in jobs]
-    finally:
-        stop.set()
-        counter.join()
-    assert len(answers) == 24
-    assert max(most) == 1
-
-
-def test_memory_comes_back_every_time(house):
-    rooms = house(puppet(megabytes=200))
-    me = psutil.Process()
-    before = me.memory_info().rss
-    for _ in range(10):
-        rooms.fill()
-        (child,) = children()
-        assert child.memory_info().rss > 200 << 20
-        assert rooms.pool.memory_mb("puppet") == pytest.approx(child.memory_info().rss / (1 << 20), rel=0.1)
-        asyncio.run(rooms.pool.unload("puppet"))
-        assert rooms.pool.memory_mb("puppet") == 0
-        assert children() == []
-    assert me.memory_info().rss - before < 40 << 20
-
-
-def test_what_a_job_leaves_in_the_heap_goes_back_when_no_other_comes(house):
-    rooms = house()
-    rooms.fill()
-    before = rooms.pool.memory_mb("puppet")
-    rooms.fill("litter")
-    assert rooms.pool.memory_mb("puppet") > before + 80
-    wait_for(lambda: rooms.pool.memory_mb("puppet") < before + 20, 5)
-
-
-def test_descriptors_do_not_grow(house):
-    rooms = house()
-    rooms.fill()
-    (child,) = children()
-    ours, its = psutil.Process().num_fds(), child.num_fds()
-    for _ in range(100):
-        rooms.fill()
-    assert (
-        child.num_fds() - its < 5
-    )  # one a job would be a hundred; one more or less is a file just being read
-    assert psutil.Process().num_fds() - ours < 5
-    for _ in range(8):
-        asyncio.run(rooms.pool.unload("puppet"))
-        rooms.fill()
-    assert psutil.Process().num_fds() - ours < 5
 
 
 def test_an_interrupt_meant_for_the_server_leaves_the_model_alone(house):

@@ -186,11 +186,16 @@ def verify(
 def _verdict(name: str, verdict: Verdict) -> str:
     from magic_eraser.models.weights import Condition
 
+    own = not verdict.file.url
     ways = {
-        Condition.DAMAGED: f"remove {verdict.path}, then: magic-eraser models download {name}",
+        Condition.DAMAGED: f"{verdict.path} is your own: put a whole one in its place"
+        if own
+        else f"remove {verdict.path}, then: magic-eraser models download {name}",
         Condition.DIFFERS: "whole, but not the published file; it is used all the same",
         Condition.UNKNOWN: "there is no checksum to compare it with",
-        Condition.MISSING: f"magic-eraser models download {name}",
+        Condition.MISSING: f"it is your own: put it back, or: magic-eraser models remove {name}"
+        if own
+        else f"magic-eraser models download {name}",
     }
     way = ways.get(verdict.condition, str(verdict.path))
     return f"{verdict.condition.value:8} {name}  {verdict.file.name}  {way}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
+import re
 import select
 import signal
 import socket
@@ -33,6 +35,10 @@ CLOSE_SECONDS = 2.0
 """That a process is given to end by itself."""
 TAIL = 20
 """Lines of what a process printed that are kept for the day it dies."""
+
+
+SECRET = re.compile(r"^ERASER_|TOKEN|SECRET|PASSWORD|KEY", re.IGNORECASE)
+"""Names of variables that a network has no use for."""
 
 
 class ChildDied(Exception):
@@ -228,7 +234,7 @@ class ChildInpainter:
             raise self._died(begun=begun) from None
 
     def _hear(self, *, begun: bool) -> wire.Message | None:
-        """What the child says within `LOOK_SECONDS`; None where it says nothing."""
+        """What the child says within `LOOK_SECONDS`; None where it says nothing, or only something for the log."""
         poll = select.poll()  # not `select`, which cannot take descriptors above 1023
         poll.register(self._socket, select.POLLIN)
         if not poll.poll(LOOK_SECONDS * 1000):
@@ -236,6 +242,10 @@ class ChildInpainter:
         message, _ = wire.receive(self._socket)
         if message is None:
             raise self._died(begun=begun)
+        if message["say"] == "log":
+            level = logging.getLevelNamesMapping()[message["level"].upper()]
+            log.log(level, message["event"], **{**message["fields"], "model": self.card.id})
+            return None
         return message
 
     # --- what went wrong ------------------------------------------------------------------------------
@@ -295,9 +305,10 @@ def _death(model: str, code: int, last: str) -> ModelUnavailable:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """The child's environment: ours without our own settings, some of which are secrets; how many threads native
-    libraries may start, which they read when they are imported; and where Python finds what we find."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ERASER_")}
+    """The child's environment: ours without our own settings and without what is called like a secret, as it may run
+    a stranger's file; how many threads native libraries may start, which they read when they are imported; and where
+    Python finds what we find."""
+    inherited = {name: value for name, value in os.environ.items() if not SECRET.search(name)}
     one_number = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     return {
         **inherited,

@@ -6,6 +6,7 @@ Run as `python -m magic_eraser.hosting.child_process N`, where N is the descript
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -17,9 +18,10 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from magic_eraser.errors import UnusableOutput
@@ -75,6 +77,14 @@ class ModelProcess:
         """Until the parent says "close"."""
         start = self._parent.recv(wire.PACKET)
         threading.Thread(target=self._listen, name="parent", daemon=True).start()
+        structlog.configure(
+            processors=[
+                structlog.stdlib.filter_by_level,  # warnings and above, as the standard library has it at first
+                structlog.stdlib.add_log_level,
+                structlog.processors.format_exc_info,
+                self._log,
+            ]
+        )
         try:
             load, setup = pickle.loads(start)  # noqa: S301 (from our own parent, over an unnamed socket)
             cores.limit_opencv(setup.threads)
@@ -82,6 +92,8 @@ class ModelProcess:
         except BaseException as error:  # noqa: BLE001 (told to the parent)
             self._fail(error, job=-1)
             return
+        gc.collect()
+        memory.give_back()  # reading LaMa's weights left 255..340 MiB in the heap
         self.say("ready")
         while (job := self._next_job()) is not None:
             self._work(model, *job)
@@ -100,6 +112,11 @@ class ModelProcess:
             wire.send(self._parent, {"say": word, **facts})
         except OSError:
             os._exit(1)
+
+    def _log(self, _logger: object, _method: str, line: structlog.typing.EventDict) -> NoReturn:
+        """The last of the processors: the parent writes it down, in the server's own log."""
+        self.say("log", **wire.log_to_wire(line))
+        raise structlog.DropEvent
 
     def _listen(self) -> None:
         """In a thread of its own, so that a word is heard in the middle of a forward."""

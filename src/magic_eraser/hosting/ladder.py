@@ -12,6 +12,7 @@ from magic_eraser.hosting import memory
 from magic_eraser.imaging.compose import enlarge
 from magic_eraser.imaging.regions import shrink
 from magic_eraser.models.inpainter import Hole, Inpainter, InpaintOptions, Pixels, inpaint_all
+from magic_eraser.models.out_of_memory import is_out_of_memory
 from magic_eraser.models.setup import Precision, Setup
 from magic_eraser.models.watch import Watch
 from magic_eraser.telemetry.logging import get_logger
@@ -20,25 +21,6 @@ log = get_logger(__name__)
 
 LEAST_SIDE = 256
 """Longest side, in pixels, below which a crop is not halved any more: what comes back from less is a blur."""
-SAYINGS = (
-    "out of memory",  # CUDA, and PyTorch where its own class is not to be had
-    "can't allocate memory",  # PyTorch on Linux
-    "not enough memory",  # PyTorch on Windows
-    "bad_alloc",  # C++, by way of onnxruntime
-    "bad allocation",
-    "failed to allocate memory",  # onnxruntime's arena
-    "cublas_status_alloc_failed",
-)
-"""What the exceptions of numerical libraries say, in lower case, when memory ran out."""
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether that is what an exception means; asks no library, as it may not be installed."""
-    if isinstance(error, MemoryError | OutOfMemory) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    said = str(error).lower()
-    foreign = isinstance(error, RuntimeError) or type(error).__module__.startswith("onnxruntime")
-    return foreign and any(saying in said for saying in SAYINGS)
 
 
 def rungs(setup: Setup) -> Iterator[Setup]:

@@ -1,4 +1,4 @@
-"""The port between the service and whatever holds models: crops in, crops out."""
+"""The pool of the models on this machine."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
-from magic_eraser.errors import EraserError, ModelNotReady, ModelUnavailable
+from magic_eraser.errors import DeadlineExceeded, EraserError, ModelNotReady, ModelUnavailable
 from magic_eraser.hosting import cores, memory
 from magic_eraser.hosting.child import ChildDied, ChildInpainter
 from magic_eraser.hosting.cores import LOOK_SECONDS, Turn
 from magic_eraser.hosting.keeper import Keeper
 from magic_eraser.hosting.ladder import Ladder
 from magic_eraser.hosting.options import HostingOptions
+from magic_eraser.hosting.pace import Pace
+from magic_eraser.hosting.port import ModelPool, states
 from magic_eraser.hosting.residency import Action, Residency, Resident
 from magic_eraser.hosting.states import ModelState
 from magic_eraser.hosting.workers import Workers
@@ -28,6 +29,7 @@ from magic_eraser.models.availability import WhyNot
 from magic_eraser.models.card import ModelCard, WeightFile
 from magic_eraser.models.catalog import CATALOG, find
 from magic_eraser.models.entry import Entry
+from magic_eraser.models.framing import working_pixels
 from magic_eraser.models.inpainter import Hole, Inpainter, InpaintOptions, Pixels, inpaint_all
 from magic_eraser.models.setup import Setup
 from magic_eraser.models.watch import Watch
@@ -41,45 +43,6 @@ ATTEMPTS = 2
 """Processes that a request may see die under it before it is given up."""
 CLOSE_SECONDS = 5.0
 """That loads and leases are waited for at the end; a load in a thread cannot be stopped."""
-
-
-class ModelPool(Protocol):
-    """Models by name. Behind it may be this process, a child, or another machine."""
-
-    def cards(self) -> Mapping[str, ModelCard]:
-        """Every model that can be asked for here."""
-        ...
-
-    def state(self, model_id: str) -> ModelState: ...
-
-    def why_not(self, model_id: str) -> WhyNot | None:
-        """Why it cannot be used here at all (no weights, no package, a licence nobody accepted); None where it can."""
-        ...
-
-    async def inpaint(
-        self,
-        model_id: str,
-        images: Sequence[Pixels],
-        holes: Sequence[Hole],
-        options: InpaintOptions,
-        watch: Watch,
-    ) -> list[Pixels]:
-        """Fill crops, 1..`card.batch` of them; see `Inpainter.inpaint`.
-
-        Raises:
-            UnknownModel: it is not among `cards()`.
-            ModelUnavailable: it cannot be made ready.
-            Cancelled, DeadlineExceeded: as `watch` says.
-        """
-        ...
-
-    async def preload(self, model_ids: Iterable[str]) -> None:
-        """Make these ready before anybody asks. One that cannot be is written to the log."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of every model."""
-        ...
 
 
 class EmptyShelf:
@@ -132,6 +95,7 @@ class LocalPool:
         self._why_not = why_not
         self._weights = weights
         self._models: dict[str, Inpainter] = {}
+        self._paces = {name: Pace() for name in catalog}
         self._turn = Turn()
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -164,6 +128,18 @@ class LocalPool:
     def why_not(self, model_id: str) -> WhyNot | None:
         return self._why_not(find(model_id, self._catalog).card)
 
+    def retry_after(self, model_id: str) -> float:
+        with self._lock:
+            return self._residency.retry_after(model_id, time.monotonic())
+
+    def expected_seconds(self, model_id: str, pixels: int) -> float | None:
+        """See `ModelPool`. The time that others take who wait for the same cores is not in it."""
+        with self._lock:
+            pace = self._paces[model_id]
+            load = 0.0 if self._residency.models[model_id].stays else pace.load_seconds()
+            fill = pace.fill_seconds(pixels)
+        return None if load is None or fill is None else load + fill
+
     # --- fills ----------------------------------------------------------------------------------------
 
     async def inpaint(
@@ -181,7 +157,11 @@ class LocalPool:
             died = 0
             while True:
                 try:
-                    with self.lease(model_id, watch) as model, self._its_turn(card, watch):
+                    with (
+                        self.lease(model_id, watch) as model,
+                        self._its_turn(card, watch),
+                        self._timed(card, holes),
+                    ):
                         return inpaint_all(model, images, holes, options, watch)
                 except ChildDied as death:
                     died += death.begun
@@ -220,6 +200,19 @@ class LocalPool:
                 self._drop_dead(model_id)
                 self._residency.measured(model_id, _measured(self._models.get(model_id)))
                 self._step()
+
+    @contextmanager
+    def _timed(self, card: ModelCard, holes: Sequence[Hole]) -> Iterator[None]:
+        pixels = working_pixels([hole.shape for hole in holes], card.multiple_of)
+        pace, start = self._paces[card.id], time.monotonic()
+        try:
+            yield
+        except DeadlineExceeded:
+            with self._lock:
+                pace.stopped(pixels, time.monotonic() - start)
+            raise
+        with self._lock:
+            pace.filled(pixels, time.monotonic() - start)
 
     def _its_turn(self, card: ModelCard, watch: Watch) -> AbstractContextManager[None]:
         return self._turn.taken(watch) if card.isolated else nullcontext()
@@ -312,6 +305,7 @@ class LocalPool:
             now = time.monotonic()
             if failure is None:
                 self._models[name] = model
+                self._paces[name].loaded(seconds)
                 self._residency.loaded(name, now, _measured(model))
             elif excused:
                 self._residency.lacking(name, failure)
@@ -380,9 +374,3 @@ def _load_failure(name: str, error: BaseException) -> EraserError:
     return ModelUnavailable(
         f'The model "{name}" could not be loaded: {reason}.', f"无法加载模型“{name}”：{reason}。"
     )
-
-
-def states(pool: ModelPool) -> Iterator[tuple[str, ModelState]]:
-    """(id, state) of every model of a pool."""
-    for name in pool.cards():
-        yield name, pool.state(name)

@@ -100,7 +100,7 @@ class Residency:
         model, ticket = self.models[name], Ticket(name)
         if self.closed:
             ticket.error = Draining()
-        elif model.state is ModelState.FAILED and now < model.retry_at:
+        elif self.retry_after(name, now):
             ticket.error = _again(model, now)
         elif not model.free and model.memory_mb > self.budget_mb:
             ticket.error = OutOfMemory(
@@ -127,6 +127,11 @@ class Residency:
             model.used = now
         elif ticket in model.waiting:
             model.waiting.remove(ticket)
+
+    def retry_after(self, name: str, now: float) -> float:
+        """Seconds that it is left alone for after a failed load; 0 where it may be asked for."""
+        model = self.models[name]
+        return max(0.0, model.retry_at - now) if model.state is ModelState.FAILED else 0.0
 
     # --- what became of it ----------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 Parent to child: `{"say": "job", "job": n, "inputs": [[shape, dtype], ...], "outputs": ..., "options": {...},
 "seconds": s}`, `{"say": "cancel" | "hurry", "job": n}`, `{"say": "close"}`; the very first packet is a pickled
-`(load, setup)`. Child to parent: `{"say": "ready" | "done" | "failed" | "progress", ...}`; nothing pickled.
+`(load, setup)`. Child to parent: `{"say": "ready" | "done" | "failed" | "progress", ...}` and, at any time,
+`{"say": "log", "level": "warning" | "error" | "critical", "event": name, "fields": {...}}`; nothing pickled.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from enum import StrEnum
 from typing import Any
@@ -24,6 +25,9 @@ PACKET = 64 * 1024
 """Bytes, the most that is read at once; a socket pair takes 200 KiB."""
 LONGEST_TEXT = 4000
 """Characters of a text that came from anywhere, such as a traceback: at most four bytes each, three in a packet."""
+
+LONGEST_FIELD = 500
+"""Characters of one field of a log line, of which there are a handful."""
 
 Message = dict[str, Any]
 
@@ -65,6 +69,20 @@ def options_from_wire(value: Message) -> InpaintOptions:
         if isinstance(field.default, StrEnum):
             given[field.name] = type(field.default)(given[field.name])
     return InpaintOptions(**given)
+
+
+def log_to_wire(line: Mapping[str, Any]) -> Message:
+    """A structlog event dict. Numbers stay what they are, anything else becomes text; of a traceback, the end."""
+    fields = {
+        name: _plain(value) for name, value in line.items() if name not in {"event", "level", "exception"}
+    }
+    if "exception" in line:
+        fields["exception"] = str(line["exception"])[-LONGEST_TEXT:]
+    return {"level": line["level"], "event": str(line["event"])[:LONGEST_FIELD], "fields": fields}
+
+
+def _plain(value: object) -> float | str | None:
+    return value if value is None or isinstance(value, bool | int | float) else str(value)[:LONGEST_FIELD]
 
 
 def error_to_wire(error: BaseException) -> Message:

@@ -167,7 +167,6 @@ def _check_id(folder: Path, model_id: str, taken: Collection[str]) -> None:
             f'You added a model "{model_id}" already; choose another id, or type '
             f"magic-eraser models remove {model_id} first."
         )
-
     if model_id == "auto" or model_id in taken:
         raise NotAModel(f'There is a model "{model_id}" already; choose another id.')
 

@@ -55,7 +55,15 @@ def why_not(card: ModelCard, shelf: Shelf, accepted: Collection[str]) -> WhyNot 
             f"It needs {', '.join(absent)}: {command}.",
             f"缺少 {', '.join(absent)}：请运行 {command}。",
         )
-    if shelf.missing(card):
+    missing = shelf.missing(card)
+    if missing and card.added:
+        names, command = ", ".join(file.name for file in missing), f"magic-eraser models remove {card.id}"
+        return WhyNot(
+            "weights",
+            f"Its file is not there any more: put {names} back, or forget the model: {command}.",
+            f"其文件已不存在：请放回 {names}，或移除该模型：{command}。",
+        )
+    if missing:
         command = f"magic-eraser models download {card.id}"
         return WhyNot(
             "weights",

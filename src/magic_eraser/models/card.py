@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+UNSAID = "not stated"
+"""Stands for a licence that nobody named."""
+
 
 class Speed(StrEnum):
     """How long a 512 x 512 picture takes on one core: below 0.1 s, below 1 s, seconds, many seconds."""
@@ -48,7 +51,7 @@ class ModelCard:
     Attributes:
         id: the name that requests use.
         title: one line for people.
-        licence: SPDX identifier of code and weights.
+        licence: SPDX identifier of code and weights; `UNSAID` where it is not known.
         source: the paper or project it comes from.
         speed, quality: classes, see there.
         cost: its weight on the price of a call.
@@ -69,7 +72,8 @@ class ModelCard:
         extra: the extra of the distribution, such as "torch".
         must_accept: its licence forbids some uses (such as commercial ones), so an operator accepts it by the name
             in `licence` first.
-        memory_mb: memory it takes when ready, MiB, for making room before it is loaded.
+        memory_mb: most that it takes while it fills, MiB, with its process where it is `isolated` (240 of Python and
+            torch), for making room before it is loaded.
         isolated: it runs in a child process by default, so that its memory comes back when it is let go.
         steps: of its sampler, by default; None for a model that takes none.
         prompt: it heeds `InpaintOptions.prompt`.

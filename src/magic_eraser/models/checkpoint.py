@@ -6,18 +6,22 @@ containers and tensors only; the classes of a TorchScript archive become nodes t
 
 from __future__ import annotations
 
+import io
 import pickle
+import struct
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import torch
 
 from magic_eraser.errors import ModelUnavailable
+from magic_eraser.models.card import ModelCard
 
 Tensors = dict[str, torch.Tensor]
 
@@ -25,6 +29,11 @@ WRAPPERS = ("params_ema", "params", "state_dict", "model")
 """Keys under which training programs put a state dict, beside counters and settings; the first that is there counts."""
 MOST_NODES = 100_000
 """Modules and tensors of a TorchScript archive. A file may name one module a million times over."""
+MOST_LISTED = 64 * 2**20
+"""Bytes of the pickle that lists the tensors, which may be compressed: a hundred times what LaMa's archive has."""
+MOST_SHARED, LEAST_BYTES = 4, 2**30
+"""Times a file's size that its tensors may have together, as they may share storages; and bytes that they may have
+anyway. A view of one number can claim to be of any size, and takes that much memory where it is copied."""
 STORAGES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
@@ -45,13 +54,13 @@ OTHER_KINDS = (
 )  # fmt: skip
 
 
-def read_tensors(path: Path, model: str = "NAME") -> Tensors:
+def read_tensors(path: Path, card: ModelCard) -> Tensors:
     """Every tensor of a file, by the name that `state_dict()` would give it.
 
     Args:
         path: a state dict by `torch.save`, also one within a dict of `WRAPPERS`; an archive by `torch.jit.save`
             (its parameters and buffers, and attributes that are tensors); or a `.safetensors` file.
-        model: the id to be named in the way out.
+        card: of the model that it is read for, for the way out.
 
     Returns:
         Tensors on the CPU. They lie in the file, mapped into memory, until they are used; writing to one does not
@@ -60,28 +69,26 @@ def read_tensors(path: Path, model: str = "NAME") -> Tensors:
     Raises:
         ModelUnavailable: the file is not there, is another thing, is cut short, or asks for code to be run.
     """
-    head = _head(path, model)
+    head = _head(path, card)
     if head[8:9] == b"{":
-        return _read_safetensors(path, model)
+        return _read_safetensors(path, card)
     try:
         tensors = _read_zip(path)
-    except zipfile.BadZipFile:
-        _refuse(path, model, "is cut short or damaged", "不完整或已损坏")
+    except (zipfile.BadZipFile, zlib.error):
+        _refuse(path, card, "is cut short or damaged", "不完整或已损坏")
     except _Unreadable as error:
-        _refuse(path, model, *error.args)
+        _refuse(path, card, *error.args)
     except (
-        pickle.UnpicklingError,
-        AttributeError,
-        EOFError,
-        LookupError,
-        TypeError,
-        ValueError,
-        RuntimeError,
-    ):
-        # whatever a damaged or hostile pickle makes of a tuple, a list or a tensor
-        _refuse(path, model, "holds a damaged list of tensors", "其中的张量列表已损坏")
+        pickle.UnpicklingError, struct.error, ArithmeticError, AttributeError, EOFError, LookupError, OSError,
+        TypeError, ValueError, RuntimeError,
+    ):  # fmt: skip
+        # whatever a damaged or hostile pickle makes of a tuple, a list or a tensor, or a directory of a place in a file
+        _refuse(path, card, "holds a damaged list of tensors", "其中的张量列表已损坏")
     if not tensors:
-        _refuse(path, model, "holds no tensors", "不含任何张量")
+        _refuse(path, card, "holds no tensors", "不含任何张量")
+    claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if claimed > MOST_SHARED * path.stat().st_size + LEAST_BYTES:
+        _refuse(path, card, "claims more numbers than it holds", "声称的数据多于文件实际内容")
     return tensors
 
 
@@ -105,14 +112,14 @@ def match(
     tensors: Mapping[str, torch.Tensor],
     shapes: Mapping[str, tuple[int, ...]],
     path: Path,
-    model: str = "NAME",
+    card: ModelCard,
 ) -> Tensors:
     """Those tensors that a network wants; what else there is, such as counters, is left out.
 
     Args:
         tensors: by the names within the network.
         shapes: wanted, by the same names.
-        path, model: for the sentence of the error.
+        path, card: for the sentence of the error.
 
     Raises:
         ModelUnavailable: one is missing or has another shape; it says which, and how many more.
@@ -121,16 +128,16 @@ def match(
     if missing:
         more, more_zh = _others(missing)
         _refuse(
-            path, model, f"does not fit {model}: it lacks {missing[0]}{more}",
-            f"与模型 {model} 不符：缺少 {missing[0]}{more_zh}",
+            path, card, f"does not fit {card.id}: it lacks {missing[0]}{more}",
+            f"与模型 {card.id} 不符：缺少 {missing[0]}{more_zh}",
         )  # fmt: skip
     wrong = [name for name, shape in shapes.items() if tuple(tensors[name].shape) != tuple(shape)]
     if wrong:
         more, more_zh = _others(wrong)
         found, wanted = tuple(tensors[wrong[0]].shape), tuple(shapes[wrong[0]])
         _refuse(
-            path, model, f"does not fit {model}: {wrong[0]} is {found} where {wanted} is wanted{more}",
-            f"与模型 {model} 不符：{wrong[0]} 的形状是 {found}，应为 {wanted}{more_zh}",
+            path, card, f"does not fit {card.id}: {wrong[0]} is {found} where {wanted} is wanted{more}",
+            f"与模型 {card.id} 不符：{wrong[0]} 的形状是 {found}，应为 {wanted}{more_zh}",
         )  # fmt: skip
     return {name: tensors[name] for name in shapes}
 
@@ -140,43 +147,48 @@ def _others(names: list[str]) -> tuple[str, str]:
     return (f" and {len(names) - 1} more", f"，另有 {len(names) - 1} 项") if len(names) > 1 else ("", "")
 
 
-def _refuse(path: Path, model: str, what: str, what_zh: str) -> NoReturn:
-    command = f"magic-eraser models download {model}"
+def _refuse(path: Path, card: ModelCard, what: str, what_zh: str) -> NoReturn:
+    command = f"magic-eraser models {'remove' if card.added else 'download'} {card.id}"
+    # what a person added may be their only copy: it is not for us to say that it should be removed
+    way, way_zh = (
+        (f"To add another file in its place, first: {command}", f"如需换成其他文件，请先运行 {command}")
+        if card.added
+        else (f"Remove it, then fetch it anew: {command}", f"请删除后重新下载：{command}")
+    )
     raise ModelUnavailable(
-        f"The weights file {path} {what}. Remove it, then fetch it anew: {command}.",
-        f"权重文件 {path} {what_zh}。请删除后重新下载：{command}。",
+        f"The weights file {path} {what}. {way}.", f"权重文件 {path} {what_zh}。{way_zh}。"
     ) from None
 
 
-def _head(path: Path, model: str) -> bytes:
+def _head(path: Path, card: ModelCard) -> bytes:
     """The first bytes of a file that may be a zip archive or safetensors; what is neither is refused by its name."""
     try:
         with path.open("rb") as file:
             head = file.read(512)
     except OSError as error:
-        _refuse(path, model, f"cannot be read ({error.strerror})", f"无法读取（{error.strerror}）")
+        _refuse(path, card, f"cannot be read ({error.strerror})", f"无法读取（{error.strerror}）")
     if not head:
-        _refuse(path, model, "is empty", "是空文件")
+        _refuse(path, card, "is empty", "是空文件")
     if head.startswith(b"PK\x03\x04") or head[8:9] == b"{":
         return head
     for mark, place, what, what_zh in OTHER_KINDS:
         if head[place:].lstrip().startswith(mark):
-            _refuse(path, model, f"is {what}", what_zh)
-    _refuse(path, model, "is of no known format", "格式无法识别")
+            _refuse(path, card, f"is {what}", what_zh)
+    _refuse(path, card, "is of no known format", "格式无法识别")
 
 
 class _Unreadable(Exception):
     """What is wrong with a file, in English and Chinese."""
 
 
-def _read_safetensors(path: Path, model: str) -> Tensors:
+def _read_safetensors(path: Path, card: ModelCard) -> Tensors:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         tensors: Tensors = load_file(path)
     except SafetensorError:
-        _refuse(path, model, "is cut short or damaged", "不完整或已损坏")
+        _refuse(path, card, "is cut short or damaged", "不完整或已损坏")
     return tensors
 
 
@@ -186,10 +198,13 @@ def _read_zip(path: Path) -> Tensors:
         if len(inner) != 1:
             raise _Unreadable("is a zip archive, but none of torch", "是 zip 文件，但不是 torch 保存的")
         folder = inner[0].removesuffix("data.pkl")
-        if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") == b"big":
+        order = f"{folder}byteorder"
+        if order in archive.namelist() and _beginning(archive, order, 8) == b"big":
             raise _Unreadable("was written on a big-endian machine", "是在大端序机器上写出的")
-        with archive.open(inner[0]) as file:
-            content = _TensorUnpickler(file, _Storages(path, archive, folder)).load()
+        listed = _beginning(archive, inner[0], MOST_LISTED + 1)
+        if len(listed) > MOST_LISTED:
+            raise _Unreadable("lists more tensors than any network has", "列出的张量多得不合常理")
+        content = _TensorUnpickler(io.BytesIO(listed), _Storages(path, archive, folder)).load()
     if isinstance(content, _Node):
         return dict(_walk(content))
     if not isinstance(content, dict):
@@ -199,6 +214,12 @@ def _read_zip(path: Path) -> Tensors:
             content = content[wrapper]
             break
     return {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
+
+
+def _beginning(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    """At most so many bytes of an entry, however many come out of it."""
+    with archive.open(name) as file:
+        return file.read(most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,8 +322,15 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
-class _TensorUnpickler(pickle.Unpickler):
-    """Builds containers, numbers and tensors; whatever else a pickle names is refused before it exists."""
+class _TensorUnpickler(pickle._Unpickler):  # noqa: SLF001 (the one in Python has no public name)
+    """Builds containers, numbers and tensors; whatever else a pickle names is refused before it exists.
+
+    In Python, as torch's own: the one in C keeps what a pickle numbers in an array as long as the largest number, so
+    that ten bytes can take 64 GB. A bytearray, which takes the length that it claims, is none of torch's.
+    """
+
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)  # noqa: SLF001 (as above)
+    del dispatch[pickle.BYTEARRAY8[0]]
 
     def __init__(self, file: Any, storages: _Storages) -> None:
         super().__init__(file)

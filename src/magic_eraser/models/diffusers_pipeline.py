@@ -22,6 +22,7 @@ from magic_eraser.models import wholeness
 from magic_eraser.models.card import ModelCard, Quality, Speed
 from magic_eraser.models.framing import common_size, padded, to_pixels
 from magic_eraser.models.inpainter import Hole, InpaintOptions, Pixels
+from magic_eraser.models.reason import reason
 from magic_eraser.models.setup import Precision, Setup
 from magic_eraser.models.torchvision_import import import_torchvision
 from magic_eraser.models.watch import Watch
@@ -327,12 +328,11 @@ def _read(folder: Path, dtype: torch.dtype, variant: str | None) -> Any:
         except Exception as error:
             if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
                 raise
-            reason = _first_line(error)
-            raise _unusable(folder, reason, reason) from error
+            raise _unusable(folder, reason(error), reason(error)) from error
     invented = next((line for line in said if INVENTED in line), None)
     if invented is not None:
-        reason = invented.splitlines()[0][:300]
-        raise _unusable(folder, f"weights are missing: {reason}", f"缺少权重：{reason}")
+        first_line = invented.splitlines()[0][:300]
+        raise _unusable(folder, f"weights are missing: {first_line}", f"缺少权重：{first_line}")
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -347,9 +347,9 @@ def _library() -> Any:
         from transformers.utils import logging as of_transformers
     except (ImportError, RuntimeError) as error:  # the latter is how they tell of packages that do not fit
         raise ModelUnavailable(
-            f"The packages that run pipelines do not fit together ({_first_line(error)}): "
+            f"The packages that run pipelines do not fit together ({reason(error)}): "
             "pip install --upgrade 'magic-eraser[diffusers]'.",
-            f"运行该模型所需的软件包不匹配（{_first_line(error)}）："
+            f"运行该模型所需的软件包不匹配（{reason(error)}）："
             "请运行 pip install --upgrade 'magic-eraser[diffusers]'。",
         ) from error
     of_diffusers.disable_progress_bar()
@@ -379,12 +379,8 @@ def _heard() -> Iterator[list[str]]:
             logger.setLevel(logging.ERROR)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-
-
-def _unusable(folder: Path, reason: str, reason_zh: str) -> ModelUnavailable:
+def _unusable(folder: Path, why: str, why_zh: str) -> ModelUnavailable:
     return ModelUnavailable(
-        f"The pipeline in {folder} cannot be used: {reason.rstrip('.')}.",
-        f"无法使用 {folder} 中的模型：{reason_zh.rstrip('.')}。",
+        f"The pipeline in {folder} cannot be used: {why.rstrip('.')}.",
+        f"无法使用 {folder} 中的模型：{why_zh.rstrip('.')}。",
     )

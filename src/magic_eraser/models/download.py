@@ -147,10 +147,8 @@ def fetch(
     if not file.url:
         raise faults.no_address(file)
     address = source.address(file.url)
-    if on_progress:
-        on_progress(
-            file, 0, 0
-        )  # something to look at while another process has the lock, or the server thinks
+    if on_progress:  # something to look at while another process has the lock, or the server thinks
+        on_progress(file, 0, 0)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with alone(target):
@@ -185,9 +183,8 @@ class _Transfer:
         resumed = self._kept() > 0
         self._receive()
         sha256 = self._checked()
-        if (
-            not sha256 and resumed
-        ):  # the kept part may have been of another server's file: once more, from the start
+        if not sha256 and resumed:
+            # the kept part may have been of another server's file: once more, from the start
             self._forget()
             self._receive()
             sha256 = self._checked()
@@ -251,9 +248,8 @@ class _Transfer:
     def _headers(self, have: int) -> dict[str, str]:
         headers = {"Accept-Encoding": "identity"}  # a length is a length of the file then
         if self.token:
-            headers["Authorization"] = (
-                f"Bearer {self.token}"  # httpx2 drops it where a redirect leaves the host
-            )
+            # httpx2 drops it where a redirect leaves the host
+            headers["Authorization"] = f"Bearer {self.token}"
         if have:
             headers["Range"] = f"bytes={have}-"
             if self.tag.exists():
@@ -272,9 +268,8 @@ class _Transfer:
         self._forget()
         self.part.touch()
         etag = answer.headers.get("ETag", "")
-        validator = (
-            etag if etag.startswith('"') else answer.headers.get("Last-Modified", "")
-        )  # RFC 9110, 13.1.5
+        # a strong one only (RFC 9110, 13.1.5)
+        validator = etag if etag.startswith('"') else answer.headers.get("Last-Modified", "")
         if validator:
             self.tag.write_text(validator)
 

@@ -9,13 +9,10 @@ from typing import Protocol
 
 from magic_eraser.models import diffusers_pipeline, lama, migan, onnx, remote, torchscript
 from magic_eraser.models.added import AddedModel, Family
-from magic_eraser.models.card import ModelCard, WeightFile
+from magic_eraser.models.card import UNSAID, ModelCard, WeightFile
 from magic_eraser.models.entry import Entry
 from magic_eraser.models.inpainter import Inpainter
 from magic_eraser.models.setup import Setup
-
-UNSAID = "not stated"
-"""Stands for a licence that nobody named."""
 
 
 def entry(model: AddedModel) -> Entry:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,14 @@ def common_size(
         sides = [max(sides)] * 2
     height, width = (-(-side // multiple_of) * multiple_of for side in sides)
     return height, width
+
+
+def working_pixels(shapes: Iterable[tuple[int, ...]], multiple_of: int = 1) -> int:
+    """What a model works on: the pixels of all crops, (h, w) each, their sides brought to a multiple."""
+    return sum(
+        math.prod(-(-side // multiple_of) * multiple_of for side in (height, width))
+        for height, width in shapes
+    )
 
 
 def padded(pixels: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
@@ -60,5 +69,5 @@ def to_pixels(answer: NDArray[Any], like: Pixels) -> Pixels:
             "The model answered values that are not numbers (NaN or infinity).",
             "模型输出了无效数值（NaN 或无穷大）。",
         )
-    pixels: Pixels = np.clip(np.rint(part * 255), 0, 255).astype(np.uint8)
+    pixels: Pixels = np.rint(np.clip(part, 0, 1) * 255).astype(np.uint8)
     return pixels

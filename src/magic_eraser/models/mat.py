@@ -8,7 +8,6 @@ NumPy's global generator, drawn when the net is built, and the choice one of tor
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,6 +18,7 @@ from magic_eraser.errors import ModelUnavailable
 from magic_eraser.models.card import ModelCard, Quality, Speed, WeightFile
 from magic_eraser.models.framing import common_size, padded, to_pixels
 from magic_eraser.models.inpainter import Hole, InpaintOptions, Pixels
+from magic_eraser.models.reason import reason
 from magic_eraser.models.setup import Setup
 from magic_eraser.models.torchvision_import import import_torchvision
 from magic_eraser.models.watch import Watch
@@ -135,21 +135,21 @@ def load(setup: Setup) -> MatInpainter:
     from magic_eraser.models.torch_device import find_place
 
     path = setup.weights[0]
-    tensors = strip_prefix(read_tensors(path, CARD.id), A_KEY)
+    tensors = strip_prefix(read_tensors(path, CARD), A_KEY)
     place = find_place(setup)
     net = _architecture()().model
     shapes = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
-    net.load_state_dict(match(tensors, shapes, path, CARD.id))
+    net.load_state_dict(match(tensors, shapes, path, CARD))
     return MatInpainter(net.eval().requires_grad_(False), place, offload=setup.cpu_offload)
 
 
 def _architecture() -> Any:
     """The class of spandrel's net."""
+    from magic_eraser.models.torch_program import without_advice
+
     try:
         import_torchvision()
-        with warnings.catch_warnings():
-            # CodeFormer, which is imported beside MAT, is scripted as it is defined.
-            warnings.filterwarnings("ignore", r"`torch\.jit\.script` is deprecated", DeprecationWarning)
+        with without_advice():  # CodeFormer, which is imported beside MAT, is scripted as it is defined
             from spandrel_extra_arches.architectures.MAT import MAT
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         _refuse_packages(error)
@@ -159,12 +159,12 @@ def _architecture() -> Any:
 def _refuse_packages(error: Exception) -> NoReturn:
     import torch
 
-    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    why = reason(error)
     command = "pip install 'magic-eraser[mat]'"
     raise ModelUnavailable(
-        f"MAT needs spandrel-extra-arches, spandrel and torchvision, and they cannot be imported: {reason}. "
+        f"MAT needs spandrel-extra-arches, spandrel and torchvision, and they cannot be imported: {why}. "
         f"Install them by {command}, with the torchvision that was made for torch {torch.__version__}.",
-        f"MAT 依赖 spandrel-extra-arches、spandrel 和 torchvision，但无法导入：{reason}。"
+        f"MAT 依赖 spandrel-extra-arches、spandrel 和 torchvision，但无法导入：{why}。"
         f"请运行 {command}，并安装与 torch {torch.__version__} 对应的 torchvision。",
     ) from error
 

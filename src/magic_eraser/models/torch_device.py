@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from magic_eraser.errors import ModelUnavailable
+from magic_eraser.models.reason import reason
 from magic_eraser.models.setup import Precision, Setup
 
 
@@ -27,14 +28,16 @@ def find_place(setup: Setup) -> Place:
     torch.set_num_threads(setup.threads)
     device = _device(setup.device)
     if setup.precision is Precision.AUTO:
-        # On a GPU bfloat16, never float16, whose largest number (65504) LaMa's Fourier sums exceed.
-        fast = device.type == "cuda" or has_bfloat16()
-        return Place(device, torch.bfloat16 if fast else torch.float32)
+        # Never float16, whose largest number (65504) LaMa's Fourier sums exceed.
+        return Place(device, torch.bfloat16 if has_bfloat16(device) else torch.float32)
     return Place(device, torch.bfloat16 if setup.precision is Precision.BFLOAT16 else torch.float32)
 
 
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 by instructions of its own; where it does not, float32 is faster."""
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether it multiplies bfloat16 by instructions of its own; where it does not, float32 is faster."""
+    if device.type == "cuda":  # NVIDIA's have them from compute capability 8.0 on
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001 (no public name)
 
 
@@ -49,10 +52,9 @@ def _device(name: str) -> torch.device:
     try:
         return _tried(name)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelUnavailable(
-            f'The device "{name}" cannot be used: {reason}. Set ERASER_MODELS__DEVICE=auto to run without it.',
-            f"设备“{name}”无法使用：{reason}。请设置 ERASER_MODELS__DEVICE=auto。",
+            f'The device "{name}" cannot be used: {reason(error)}. Set ERASER_MODELS__DEVICE=auto to run without it.',
+            f"设备“{name}”无法使用：{reason(error)}。请设置 ERASER_MODELS__DEVICE=auto。",
         ) from None
 
 

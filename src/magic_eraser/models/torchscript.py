@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,8 @@ from magic_eraser.errors import ModelUnavailable, OutOfMemory
 from magic_eraser.models.card import ModelCard, Quality, Speed, WeightFile
 from magic_eraser.models.framing import common_size, padded, to_pixels
 from magic_eraser.models.inpainter import Hole, InpaintOptions, Pixels
+from magic_eraser.models.out_of_memory import is_out_of_memory
+from magic_eraser.models.reason import reason
 from magic_eraser.models.setup import Setup
 from magic_eraser.models.watch import Watch
 
@@ -77,11 +78,13 @@ class TorchscriptInpainter:
 
     def inpaint(self, image: Pixels, hole: Hole, options: InpaintOptions, watch: Watch) -> Pixels:
         """See `Inpainter`; a forward cannot be ended in the middle but by ending the process."""
+        from magic_eraser.models.torch_program import FAULTS
+
         watch.check()
         size = common_size([hole], MULTIPLE) if self._any_size else (SIDE, SIDE)
         try:
             answer = self._run(padded(image, size), padded(hole, size), self._mask_type)
-        except _faults() as error:
+        except FAULTS as error:
             raise self._failure("failed", "运行失败", error) from None
         watch.check()
         return to_pixels(answer, like=image)
@@ -90,6 +93,8 @@ class TorchscriptInpainter:
         """The type of the mask that it takes, and whether it takes any size: the first that works."""
         import torch
 
+        from magic_eraser.models.torch_program import FAULTS
+
         first: Exception | None = None
         for side in (SMALL, SIDE):
             hole = np.zeros((side, side), bool)
@@ -97,7 +102,7 @@ class TorchscriptInpainter:
             for mask_type in (torch.int64, torch.float32):  # an integer is what IOPaint gives
                 try:
                     answer = self._run(np.full((side, side, 3), 128, np.uint8), hole, mask_type)
-                except _faults() as error:
+                except FAULTS as error:
                     first = first or error
                     continue
                 if answer.shape == (side, side, 3):
@@ -125,15 +130,14 @@ class TorchscriptInpainter:
         return whole
 
     def _failure(self, what: str, what_zh: str, error: Exception) -> ModelUnavailable:
-        reason = _reason(error)
-        if "out of memory" in reason or "can't allocate memory" in reason:
+        if is_out_of_memory(error):
             return OutOfMemory(
                 f"There was not enough memory to run model {self.card.id}.",
                 f"内存不足，无法运行模型 {self.card.id}。",
             )
         return ModelUnavailable(
-            f"The TorchScript model {self._path} {what}: {reason}.",
-            f"TorchScript 模型 {self._path} {what_zh}：{reason}。",
+            f"The TorchScript model {self._path} {what}: {reason(error)}.",
+            f"TorchScript 模型 {self._path} {what_zh}：{reason(error)}。",
         )
 
     def close(self) -> None:
@@ -151,39 +155,22 @@ def load(setup: Setup, *, card: ModelCard) -> TorchscriptInpainter:
         ModelUnavailable: the file is no whole TorchScript, the program takes other things, or the device cannot
             be used.
     """
-    import torch
-
     from magic_eraser.models.torch_device import find_place
+    from magic_eraser.models.torch_program import read_program
 
     path = setup.weights[0]
     device = find_place(setup).device
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
-            program = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]  # torch's own
+        program = read_program(path, device)
     except (RuntimeError, ValueError) as error:
-        reason = _reason(error)
+        if is_out_of_memory(error):
+            raise
         raise ModelUnavailable(
-            f"The file {path} cannot be loaded as TorchScript: {reason}. Save it with torch.jit.save and add it anew.",
-            f"无法把文件 {path} 作为 TorchScript 加载：{reason}。请用 torch.jit.save 保存后重新添加。",
+            f"The file {path} cannot be loaded as TorchScript: {reason(error)}. Save it with torch.jit.save and add it "
+            "anew.",
+            f"无法把文件 {path} 作为 TorchScript 加载：{reason(error)}。请用 torch.jit.save 保存后重新添加。",
         ) from None
-    return TorchscriptInpainter(card, program.eval(), device, path)
-
-
-def _faults() -> tuple[type[Exception], ...]:
-    """What a program raises; torch's own kind has no base in common with the others."""
-    import torch
-
-    return RuntimeError, TypeError, torch.jit.Error
-
-
-def _reason(error: Exception) -> str:
-    """The line of torch's message that says what is wrong: after a trace of the program it is the last one."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    line = (
-        lines[-1] if "Traceback of TorchScript" in str(error) else lines[0] if lines else type(error).__name__
-    )
-    return line[:200].rstrip(".")
+    return TorchscriptInpainter(card, program, device, path)
 
 
 __all__ = ["TorchscriptInpainter", "card", "load"]

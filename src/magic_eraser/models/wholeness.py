@@ -48,7 +48,8 @@ def is_whole(path: Path) -> bool:
                 return 7 in set(_onnx_fields(path))  # ModelProto.graph
             case _:
                 return path.stat().st_size > 0
-    except (zipfile.BadZipFile, ValueError, TypeError, KeyError, AttributeError):
+    except (zipfile.BadZipFile, RuntimeError, ValueError, TypeError, KeyError, AttributeError):
+        # RuntimeError: a ZIP of a version that does not exist yet, or JSON that nests without end
         return False
 
 
@@ -81,11 +82,11 @@ def _onnx_fields(path: Path) -> Iterator[int]:
                     _varint(stream)
                 case 2:
                     length = _varint(stream)
+                    if length > size - stream.tell():  # before the step, which takes no more than 63 bits
+                        raise ValueError("ends inside a field")
                     stream.seek(length, 1)
                 case _:
                     raise ValueError("not a field of an ONNX model")
-            if stream.tell() > size:
-                raise ValueError("ends inside a field")
             yield tag >> 3
 
 

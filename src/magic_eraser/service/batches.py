@@ -9,8 +9,6 @@ SIDES = (128, 192, 256, 384, 512, 768, 1024)
 """Sides that crops are brought to, as a model sees them, so that few sizes are left (`find_regions(sides=...)`)."""
 WASTE = 1.3
 """Pixels that a model may be given over those of the crops: each crop is padded to the largest of its call."""
-
-
 Plan = tuple[float, list[int]]
 """Pixels, and where each call begins."""
 

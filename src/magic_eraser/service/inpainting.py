@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from magic_eraser.errors import ModelUnavailable, UnusableOutput
-from magic_eraser.hosting.pool import ModelPool
+from magic_eraser.hosting.pool import ModelPool, ModelState
 from magic_eraser.hosting.workers import Workers
 from magic_eraser.imaging import compose
 from magic_eraser.imaging.mask import Mask
@@ -20,6 +22,7 @@ from magic_eraser.models import routing
 from magic_eraser.models.card import ModelCard
 from magic_eraser.models.catalog import AUTO, find
 from magic_eraser.models.detail import restore
+from magic_eraser.models.framing import working_pixels
 from magic_eraser.models.inpainter import Effort, Hole, InpaintOptions, Pixels
 from magic_eraser.models.routing import Step
 from magic_eraser.models.watch import Watch
@@ -68,10 +71,11 @@ class Inpainting:
         self._workers = workers
 
     def plan(self, options: EraseOptions, mask: Mask, watch: Watch) -> tuple[Step, ...]:
-        """Which models fill what: the one asked for, or as `routing.plan` says."""
+        """Which models fill what: the one asked for, or as `routing.plan` says with what is expected to take so long as
+        `watch` allows."""
         if options.model != AUTO:
             return (Step(self._card(options.model).id, mask.hole),)
-        return routing.plan(mask.hole, self._usable(), watch)
+        return routing.plan(mask.hole, self._usable(), watch, partial(self._seconds, options.effort))
 
     async def run(self, job: Job, steps: Sequence[Step]) -> Photo:
         """The picture, filled step by step: what one has filled is known to the next."""
@@ -86,7 +90,8 @@ class Inpainting:
     async def _fill(self, job: Job, unknown: Hole, step: Step) -> list[Fill]:
         """One model's share, or another's where it cannot: by any name where its answer is no picture; where it
         cannot be had, only for `auto`."""
-        others = routing.instead_of(step.model, self._usable())
+        wanted = step.model
+        others = routing.instead_of(wanted, self._usable())
         while True:
             try:
                 fills = await self._fill_by(job, unknown, step)
@@ -97,13 +102,14 @@ class Inpainting:
                     raise
                 failure = error
             else:
+                if step.model != wanted:
+                    job.notices.append(fell_back(wanted, step.model))
                 job.ran.append(step.model)
                 return fills
             other = next(others, None)
             if other is None:
                 raise failure
             log.warning("fell_back", model=step.model, instead=other, reason=failure.detail)
-            job.notices.append(fell_back(step.model, other))
             step = replace(step, model=other)
 
     async def _fill_by(self, job: Job, unknown: Hole, step: Step) -> list[Fill]:
@@ -134,17 +140,35 @@ class Inpainting:
         filled = await self._pool.inpaint(
             card.id, [image for image, _ in cuts], [hole for _, hole in cuts], options, together
         )
-        return [
-            await self._workers.run(share, _paste, job.photo, job.mask, region, answer, options, card, share)
+        pastes = [
+            self._workers.run(share, _paste, job.photo, job.mask, region, answer, options, card, share)
             for (region, share), answer in zip(parts, filled, strict=True)
         ]
+        pasted = await asyncio.gather(
+            *pastes, return_exceptions=True
+        )  # all have left before one's error is told
+        return [_raised(each) for each in pasted]
 
     def _card(self, model_id: str) -> ModelCard:
         return find(model_id, self._pool.cards())
 
     def _usable(self) -> list[str]:
-        """Ids of the models that have what they need here."""
-        return [name for name in self._pool.cards() if self._pool.why_not(name) is None]
+        """Ids of the models that have what they need here. One whose load failed is left out until it may be tried
+        again, so that `auto` does not say anew with every answer that it fell back; without anything else, it is not.
+        """
+        here = [name for name in self._pool.cards() if self._pool.why_not(name) is None]
+        return [name for name in here if not self._pool.retry_after(name)] or here
+
+    def _seconds(self, effort: Effort, model: str, hole: Hole) -> float:
+        """That a model is expected to take for a hole, as measured or else by its class."""
+        card = self._card(model)
+        regions = _regions(Step(model, hole), card, effort)
+        pixels = working_pixels([region.working_shape for region in regions], card.multiple_of)
+        expected = self._pool.expected_seconds(model, pixels)
+        if expected is not None:
+            return expected
+        in_memory = self._pool.state(model) is ModelState.READY
+        return routing.assumed_seconds(card.speed, pixels, in_memory=in_memory)
 
 
 def _shares(holes: Sequence[Hole], watch: Watch) -> Iterator[Watch]:
@@ -153,6 +177,12 @@ def _shares(holes: Sequence[Hole], watch: Watch) -> Iterator[Watch]:
     ends = [float(end) for end in np.cumsum(sizes) / max(1, sum(sizes))]
     for start, end in pairwise([0.0, *ends]):
         yield watch.part(start, end)
+
+
+def _raised(result: Fill | BaseException) -> Fill:
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 def _regions(step: Step, card: ModelCard, effort: Effort) -> list[Region]:

@@ -152,6 +152,18 @@ def test_verify_exits_1_only_where_something_is_damaged(run, store):
     assert json.loads(run("verify", "--json").stdout)[0]["condition"] == "damaged"
 
 
+def test_verify_does_not_tell_anybody_to_remove_a_file_of_their_own(run, store):
+    path = store.folder / "mine.pt"
+    own = ModelCard(
+        "own", "Own", "", "", Speed.FAST, Quality.GOOD, weights=(WeightFile(str(path)),), added=True
+    )
+    cli.offered(store)["own"] = Entry(own, lambda _setup: None)
+    path.write_bytes(b"PK\x03\x04 half a zip")
+    assert f"{path} is your own: put a whole one in its place" in run("verify", "own").stdout
+    path.unlink()
+    assert "put it back, or: magic-eraser models remove own" in run("verify", "own").stdout
+
+
 def test_verify_calls_a_file_of_ones_own_different_and_exits_0(run, store):
     put(store, b"other weights")
     done = run("verify", "big")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from magic_eraser.errors import Cancelled, OutOfMemory
-from magic_eraser.hosting.ladder import LEAST_SIDE, Ladder, is_out_of_memory
+from magic_eraser.hosting.ladder import LEAST_SIDE, Ladder
 from magic_eraser.models.inpainter import InpaintOptions
+from magic_eraser.models.out_of_memory import is_out_of_memory
 from magic_eraser.models.setup import Precision, Setup
 from magic_eraser.models.watch import Watch
 from slow_model import SlowInpainter

@@ -166,6 +166,44 @@ def test_a_failed_load_is_remembered_for_a_while_and_tried_again(house):
     assert rooms.pool.state("a") is ModelState.READY
 
 
+def test_one_that_failed_is_left_alone_for_the_pause_and_no_longer(house):
+    a = Loader("a")
+    a.error = ValueError("no such key")
+    rooms = house(a)
+    assert rooms.pool.retry_after("a") == 0
+    with pytest.raises(ModelUnavailable):
+        rooms.fill()
+    assert 4 < rooms.pool.retry_after("a") <= 5
+    rooms.pool._residency.models["a"].retry_at = 0.0  # the pause is over
+    assert rooms.pool.retry_after("a") == 0
+    assert rooms.pool.state("a") is ModelState.FAILED  # as far as anybody knows
+
+
+def test_what_fills_and_loads_took_is_what_the_next_will_take(house):
+    a = Loader("a", seconds=0.2)
+    rooms = house(a)
+    assert rooms.pool.expected_seconds("a", 64) is None
+    rooms.fill()
+    assert rooms.pool.expected_seconds("a", 64) == pytest.approx(0.2, rel=0.25)
+    assert rooms.pool.expected_seconds("a", 640) == pytest.approx(2.0, rel=0.25)
+    asyncio.run(rooms.pool.unload("a"))
+    rooms.pool._paces["a"].loaded(50.0)
+    assert rooms.pool.expected_seconds("a", 64) > 10
+
+
+def test_a_fill_that_was_too_slow_is_remembered_too(house):
+    rooms = house(Loader("a", seconds=20))
+    with pytest.raises(DeadlineExceeded):
+        rooms.fill(watch=Watch(0.3))
+    assert 0.2 < rooms.pool.expected_seconds("a", 64) < 2
+
+
+def test_pixels_count_as_the_model_pads_them(house):
+    rooms = house(Loader("a", seconds=0.2, multiple_of=16))
+    rooms.fill()
+    assert rooms.pool.expected_seconds("a", 256) == pytest.approx(0.2, rel=0.25)
+
+
 def test_what_it_lacks_is_said_at_once_and_is_no_failure(house):
     a = Loader("a")
     lacking = [WhyNot("weights", "Its weights are not here.", "尚未下载权重。")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from magic_eraser.errors import OutOfMemory, UnusableOutput
 from magic_eraser.hosting import shared, wire
 from magic_eraser.models.inpainter import Effort, InpaintOptions, Sampler
+from magic_eraser.models.setup import Precision
 
 
 def test_arrays_are_seen_through_the_descriptor_and_outlive_it():
@@ -52,6 +54,31 @@ def test_options_survive_the_way(options):
     assert back == options
     assert isinstance(back.effort, Effort)
     assert isinstance(back.sampler, Sampler)
+
+
+def test_a_line_for_the_log_becomes_plain_values_that_fit_a_packet():
+    line = {
+        "level": "warning",
+        "event": "it_happened",
+        "crops": 3,
+        "share": 0.5,
+        "model": None,
+        "exact": True,
+    }
+    line |= {"precision": Precision.BFLOAT16, "path": Path("a/b"), "long": "草" * 10**6}
+    line["exception"] = "x" * 10**6 + "the end"
+    message = wire.log_to_wire(line)
+    back = json.loads(json.dumps(message))
+    assert back["level"] == "warning"
+    assert back["event"] == "it_happened"
+    fields = back["fields"]
+    assert [fields[name] for name in ("crops", "share", "model", "exact")] == [3, 0.5, None, True]
+    assert [fields[name] for name in ("precision", "path")] == ["bfloat16", str(Path("a/b"))]
+    assert fields["exception"].endswith("the end")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        wire.send(ours, message)
+        assert wire.receive(theirs) == (back, [])
 
 
 @pytest.mark.parametrize("kind", [OutOfMemory, UnusableOutput])

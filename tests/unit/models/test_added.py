@@ -93,6 +93,27 @@ def test_garbage_after_the_first_bytes_is_no_onnx_model(files):
         assert not is_whole(path)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x08\x07\x3a" + b"\xff" * 9 + b"\x7f",  # ONNX: a graph of 2**70 bytes
+        (200_005).to_bytes(8, "little") + b'{"a":' + b"[" * 200_000,  # safetensors: a header without end
+    ],
+)
+def test_what_claims_too_much_is_not_whole(files, content):
+    path = files / "claims"
+    path.write_bytes(content)
+    assert not is_whole(path)
+
+
+def test_a_zip_of_a_version_to_come_is_not_whole(files):
+    content = bytearray(FILES[".pt"])
+    content[content.index(b"PK\x01\x02") + 6] = 200  # "version needed to extract" of the first entry
+    path = files / "later.pt"
+    path.write_bytes(content)
+    assert not is_whole(path)
+
+
 def test_onnx_agrees_on_what_is_whole(files):
     onnx.checker.check_model(onnx.load(files / "net.onnx"))
 

@@ -236,6 +236,17 @@ def test_where_there_is_nothing_to_copy_it_is_enlarged(
     assert (out == enlarge(fill, image, hole, unknown, SEED)).all()
 
 
+@pytest.mark.parametrize("side", [1, 2, 3, 4, 5])
+def test_a_hole_of_a_few_pixels_is_filled(side: int):
+    # as few as three targets a side, where the search steps by four
+    image = texture((96, 96))
+    hole = np.zeros((96, 96), bool)
+    hole[40 : 40 + side, 50 : 50 + side] = True
+    filled = restore(small(image, 1.4), image, hole, hole, 0, Watch())
+    assert filled.shape == image.shape
+    assert np.abs(filled[hole].astype(int) - image[hole]).mean() < 60
+
+
 @pytest.mark.parametrize("place", ["corner", "specks", "row", "most"])
 def test_holes_of_any_shape_are_filled(place):
     image = texture((300, 260))

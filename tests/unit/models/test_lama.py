@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -96,7 +97,7 @@ def test_at_the_published_size_float32_agrees_with_spandrel_and_bfloat16_nearly(
     assert wanted.std() > 0.1  # the answer varies, so that to agree with it means something
     pictures = torch.from_numpy(image)[None].float() / 255
     masks = torch.from_numpy(hole)[None, ..., None].float()
-    weights = read_weights(full, "lama")
+    weights = read_weights(full, LAMA_CARD)
     for dtype, most, mean in ((torch.float32, 1e-4, 1e-5), (torch.bfloat16, 0.1, 1 / 255)):
         network = Network(weights, Place(CPU, dtype))
         with torch.inference_mode():
@@ -126,7 +127,7 @@ def test_convolutions_as_a_gpu_does_them_give_the_same(small: Path) -> None:
     image, hole = scene(72, 64)
     pictures = torch.from_numpy(image)[None].float() / 255
     masks = torch.from_numpy(hole)[None, ..., None].float()
-    weights = read_weights(small, "lama")
+    weights = read_weights(small, LAMA_CARD)
     with torch.inference_mode():
         both = [
             Network(weights, Place(CPU, torch.float32), winograd=winograd).features(
@@ -142,7 +143,7 @@ def test_decoding_only_the_hole_gives_the_same_pixels_as_decoding_all(
     small: Path, dtype: torch.dtype
 ) -> None:
     rng = np.random.default_rng(3)
-    network = Network(read_weights(small, "lama"), Place(CPU, dtype))
+    network = Network(read_weights(small, LAMA_CARD), Place(CPU, dtype))
     features = torch.from_numpy(rng.standard_normal((1, 12, 15, 64), np.float32)).to(dtype)
     with torch.inference_mode():
         whole = network.colours(features, Window(0, 12, 0, 15), lambda _whole: None)[0]
@@ -169,6 +170,38 @@ def test_what_the_picture_holds_in_the_hole_makes_no_difference(small: Path) -> 
         options = InpaintOptions(effort=effort)
         first, second = (model.inpaint(each, hole, options, Watch()) for each in (image, other))
         assert np.array_equal(first[hole], second[hole])
+
+
+@pytest.mark.parametrize("effort", Effort)
+@pytest.mark.parametrize("size", [(1, 1), (1, 512), (3, 7), (15, 16), (300, 5)])
+def test_crops_smaller_than_what_the_network_mirrors_are_filled(
+    small: Path, size: tuple[int, int], effort: Effort
+) -> None:
+    model = load(Setup(device="cpu", weights=(small,)))
+    image = np.random.default_rng(3).integers(0, 256, (*size, 3), dtype=np.uint8)
+    one = np.zeros(size, bool)
+    one[size[0] // 2, size[1] // 2] = True
+    for hole in (one, np.ones(size, bool)):
+        filled = model.inpaint(image, hole, InpaintOptions(effort=effort), Watch())
+        assert (filled.shape, filled.dtype) == (image.shape, np.uint8)
+        again = model.inpaint(image, hole, InpaintOptions(effort=effort), Watch())
+        assert np.array_equal(filled[hole], again[hole])
+
+
+def test_fills_at_the_same_time_do_not_get_into_each_other_s_way(small: Path) -> None:
+    model = load(Setup(device="cpu", weights=(small,)))
+    images = np.random.default_rng(4).integers(0, 256, (4, 96, 120, 3), dtype=np.uint8)
+    hole = np.zeros((96, 120), bool)
+    hole[30:60, 40:80] = True
+
+    def fill(image: NDArray[Any]) -> NDArray[Any]:
+        return model.inpaint(image, hole, InpaintOptions(), Watch())
+
+    alone = [fill(image) for image in images]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(fill, [*images] * 4))
+    for number, filled in enumerate(together):
+        assert np.array_equal(filled, alone[number % 4])
 
 
 def test_the_picture_given_is_not_written_to(small: Path) -> None:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from checkpoints import ldm as published
 from magic_eraser.errors import Cancelled, DeadlineExceeded, ModelUnavailable, UnusableOutput
 from magic_eraser.models.inpainter import InpaintOptions, Sampler
-from magic_eraser.models.ldm import CARD, load
+from magic_eraser.models.ldm import CARD, LdmInpainter, load
 from magic_eraser.models.ldm.sampler import sample
 from magic_eraser.models.ldm.schedule import embedding, moments, signal_share
 from magic_eraser.models.setup import Precision, Setup
+from magic_eraser.models.torch_device import Place
 from magic_eraser.models.watch import Watch
 
 BOTH = pytest.mark.parametrize("sampler", list(Sampler))
@@ -231,6 +232,29 @@ def test_what_the_picture_holds_in_the_hole_does_not_count(tmp_path):
     assert (one[hole] != model.inpaint(moved, hole, InpaintOptions(steps=3), Watch())[hole]).any()
 
 
+def test_a_scratch_between_the_pixels_of_the_latent_is_unknown_to_the_net():
+    seen = []
+
+    def diffusion(x, _told, conditions):
+        seen.append(conditions[0, 3])
+        return x
+
+    model = LdmInpainter(
+        lambda picture: picture[..., ::4, ::4],
+        lambda latent: latent.repeat_interleave(4, 2).repeat_interleave(4, 3),
+        diffusion,
+        Place(torch.device("cpu"), torch.float32),
+    )
+    hole = np.zeros((32, 32), bool)
+    hole[:, 9:11] = True
+
+    model.inpaint(np.zeros((32, 32, 3), np.uint8), hole, InpaintOptions(steps=1), Watch())
+
+    expected = np.full((8, 8), -1.0)
+    expected[:, 2] = 1
+    assert (seen[0].numpy() == expected).all()
+
+
 @pytest.mark.parametrize("steps", [1, 3, 7, 30])
 def test_progress_is_told_once_a_step(model, steps):
     told = []
@@ -359,6 +383,15 @@ def test_a_part_that_fails_is_named_with_its_reason(parts):
 
     with pytest.raises(ModelUnavailable, match=r"encode\.pt is not that part of ldm: it fails \(.+\)"):
         load(Setup(device="cpu", weights=(encode, decode, encode)))
+
+
+def test_a_lack_of_memory_is_not_held_against_the_file(parts, monkeypatch):
+    def exhausted(*_arguments, **_more):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
+
+    monkeypatch.setattr(torch.jit, "load", exhausted)
+    with pytest.raises(torch.OutOfMemoryError):
+        load(Setup(device="cpu", weights=parts))
 
 
 def test_loading_warns_of_nothing_and_the_loader_can_be_sent_to_a_child(parts):

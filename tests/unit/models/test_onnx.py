@@ -8,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from onnx import TensorProto
+from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
 from checkpoints import onnx_models as published
 from checkpoints.onnx_models import Way
-from magic_eraser.errors import Cancelled, DeadlineExceeded, ModelUnavailable, UnusableOutput
+from magic_eraser.errors import Cancelled, DeadlineExceeded, ModelUnavailable, OutOfMemory, UnusableOutput
 from magic_eraser.models import onnx
 from magic_eraser.models.card import WeightFile
 from magic_eraser.models.inpainter import InpaintOptions
@@ -244,3 +246,14 @@ def test_a_request_that_is_cancelled_already_does_not_begin(slow, scene):
 
     with pytest.raises(Cancelled):
         slow.inpaint(*scene, InpaintOptions(), watch)
+
+
+def test_a_lack_of_memory_is_not_held_against_the_file(monkeypatch, tmp_path):
+    def exhausted(*_arguments, **_more):
+        raise faults.RuntimeException(
+            "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Failed to allocate memory"
+        )
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", exhausted)
+    with pytest.raises(OutOfMemory):
+        onnx.load(Setup(device="cpu", weights=(tmp_path / "any.onnx",)), card=onnx.LAMA_CARD)

@@ -241,6 +241,14 @@ def test_a_key_comes_from_the_environment_and_is_shown_nowhere(contact, crop, mo
     assert "s3cret" not in caught.value.detail + caught.value.detail_zh
 
 
+@pytest.mark.parametrize("iopaint", [False, True])
+def test_what_a_server_calls_its_models_is_shown_as_plain_text(contact, iopaint):
+    studio = Studio(models=("red\x1b[31m\nforged line",), iopaint=iopaint)
+    with pytest.raises(ModelUnavailable, match=r"red \[31m forged line") as caught:
+        contact(studio, f"{URL}#lama")
+    assert caught.value.detail_zh.isprintable()
+
+
 @pytest.mark.parametrize(
     "first",
     [

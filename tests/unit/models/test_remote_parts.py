@@ -87,7 +87,7 @@ def test_an_address_is_read(text, base, model, dialect):
 @pytest.mark.parametrize(
     "text",
     ["", "host:8080", "file:///etc/passwd", "ftp://host", "http://", "http://host:99999", "http://[::1",
-     "smtp+http://host", "http://user:pw@host", "http://host?x=1"],
+     "smtp+http://host", "http://user:pw@host", "ftp://user:pw@host", "http://user:pw@host:99999", "http://host?x=1"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(ValidationFailed) as caught:

@@ -85,6 +85,17 @@ def test_a_state_dict_is_no_program(tmp_path):
         load(path)
 
 
+def test_a_lack_of_memory_is_not_held_against_the_file(tmp_path, monkeypatch):
+    path = programs.save(programs.OnlyAt512(), tmp_path / "whole.pt")
+
+    def exhausted(*_arguments, **_more):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
+
+    monkeypatch.setattr(torch.jit, "load", exhausted)
+    with pytest.raises(torch.OutOfMemoryError):
+        load(path)
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ModelUnavailable, match=r"nowhere\.pt"):
         load(tmp_path / "nowhere.pt")

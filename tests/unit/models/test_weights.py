@@ -7,6 +7,7 @@ import hashlib
 import io
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -143,6 +144,16 @@ def test_a_store_is_a_shelf_for_why_not(tmp_path):
     assert lacks.code == "weights"
     put(tmp_path / "one.pt")
     assert why_not(card(ONE), store, ()) is None
+
+
+def test_a_file_of_ones_own_that_is_gone_is_not_to_be_downloaded(tmp_path):
+    mine = replace(card(WeightFile(str(tmp_path / "mine.pt"))), added=True)
+    lacks = why_not(mine, WeightStore(tmp_path), ())
+    assert lacks is not None
+    for message in (lacks.message, lacks.message_zh):
+        assert str(tmp_path / "mine.pt") in message
+        assert f"magic-eraser models remove {mine.id}" in message
+        assert "download" not in message
 
 
 # --- checking -----------------------------------------------------------------------------------------

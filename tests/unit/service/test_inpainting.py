@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -13,8 +14,11 @@ from magic_eraser.hosting.workers import Workers
 from magic_eraser.models.card import ModelCard, Quality, Speed
 from magic_eraser.models.catalog import CATALOG
 from magic_eraser.models.entry import Entry
+from magic_eraser.models.inpainter import Effort
+from magic_eraser.models.watch import Watch
 from magic_eraser.service.erase import EraseService
 from magic_eraser.service.request import EraseOptions, EraseRequest
+from slow_model import SlowInpainter
 
 
 class FailingInpainter:
@@ -114,3 +118,73 @@ def test_what_fell_back_is_not_kept(coffee_png, dot_png):
 
     assert kept == ["patch"]
     assert model.calls == 1
+
+
+class House:
+    """A service whose `lama` is another model, asked with the deadlines of tests."""
+
+    def __init__(self, entry: Entry, image: bytes, mask: bytes) -> None:
+        self.workers = Workers(threads=2)
+        self.pool = LocalPool(self.workers, {**CATALOG, "lama": entry})
+        self._service = EraseService(self.pool, self.workers)
+        self._picture = (image, mask)
+
+    def erase(self, seconds: float | None = None):
+        request = EraseRequest(*self._picture, EraseOptions(model="auto", effort=Effort.FAST))
+        return asyncio.run(self._service.erase(LOCAL_OWNER, request, Watch(seconds)))
+
+
+@pytest.fixture
+def house_of(coffee_png, dot_png):
+    houses = []
+
+    def build(load) -> House:
+        card = replace(SlowInpainter.card, id="lama", working_size=256)
+        houses.append(House(Entry(card, load), coffee_png, dot_png))
+        return houses[-1]
+
+    yield build
+    for house in houses:
+        house.workers.close()
+
+
+def test_auto_leaves_a_network_out_for_which_there_is_no_time(house_of):
+    house = house_of(lambda _setup: SlowInpainter(1.5))
+
+    assert house.erase(3.0).model == "patch"  # a class as slow as that takes longer, as far as anybody knows
+    assert house.erase().model == "lama"
+    assert house.erase(2.0).model == "patch"  # now it is known
+    answer = house.erase(10.0)
+    assert (answer.model, answer.notices) == ("lama", ())
+
+
+def test_auto_says_once_that_a_model_failed_and_leaves_it_out_while_it_is_left_alone(house_of):
+    loads = []
+
+    def load(_setup):
+        loads.append("lama")
+        raise ValueError("no such key")
+
+    house = house_of(load)
+    answers = [house.erase() for _ in range(3)]
+
+    assert [answer.model for answer in answers] == ["patch"] * 3
+    assert [[notice.code for notice in answer.notices] for answer in answers] == [["fell_back"], [], []]
+    assert loads == ["lama"]
+
+
+def test_where_several_models_cannot_the_notice_names_the_one_that_filled(coffee_png, dot_png):
+    workers = Workers(threads=1)
+    failing = [FailingInpainter(ModelUnavailable(), name) for name in ("lama", "lama-onnx")]
+    catalog = {
+        **CATALOG,
+        **{each.card.id: Entry(each.card, lambda _setup, each=each: each) for each in failing},
+    }
+    service = EraseService(LocalPool(workers, catalog), workers)
+    result = asyncio.run(service.erase(LOCAL_OWNER, EraseRequest(coffee_png, dot_png)))
+    workers.close()
+
+    assert [each.calls for each in failing] == [1, 1]
+    assert [notice.message for notice in result.notices] == [
+        'The model "lama" could not do it, so "patch" filled the hole.'
+    ]

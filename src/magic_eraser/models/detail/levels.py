@@ -19,9 +19,8 @@ Size = tuple[int, int]
 Band = tuple[slice, slice]
 
 SPARE = 0.2  # octaves that the steps together may be longer than 2 each: 2.3 is one step, not two of 1.5
-STEP_TRUSTED = (
-    48  # levels of 255 by which a model's answer may miss the known and still be taken to speak about it
-)
+STEP_TRUSTED = 48
+"""Levels of 255 by which a model's answer may miss the known and still be taken to speak about it."""
 SEAM = 7  # px of working size round the hole in which it is asked
 REACHES = (1.0, 2.0, 4.0)  # px, deviation
 

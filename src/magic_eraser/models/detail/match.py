@@ -24,6 +24,7 @@ WAVES = ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (0, 3),
 BUSY, BUSY_SIDE = 2.0, 11  # weight of the mean slopes round a pixel, and their box in px
 FAR = (7.7, 3.9)  # levels that a source at the other end of the picture differs by, down and across
 MOST_TARGETS = 25_000  # one target for every few pixels where the hole holds more
+SPARSE = 4  # a quarter of a box counts where the hole is less: specks in 512 x 512 took 1.8 s instead of 0.8
 FIRST = 800  # sources that every target is compared with to begin with
 ROUNDS, FURTHEST = 4, 4  # of search; steps from one target to another that it is told of
 WIDE, NARROW = (1 / 2, 2.0), (1 / 4, 4.0)  # reach of the random search, and by how much it shrinks
@@ -51,13 +52,14 @@ def find_offsets(
     Returns:
         Offsets over the hole's box; None where there is no hole at this size or too little to take from.
     """
-    step = max(1, math.ceil(math.sqrt(np.count_nonzero(hole) / MOST_TARGETS)))
+    box = box_round(hole, 0)
+    area = math.prod(part.stop - part.start for part in box)
+    step = max(1, math.ceil(math.sqrt(max(np.count_nonzero(hole), area / SPARSE) / MOST_TARGETS)))
     rim = REACH + FURTHEST * step  # so that a step beyond a source stays inside
     usable = np.zeros_like(sources)
     usable[rim:-rim, rim:-rim] = sources[rim:-rim, rim:-rim]
     if np.count_nonzero(usable) < LEAST_SOURCES or not hole.any():
         return None
-    box = box_round(hole, 0)
     ys, xs = (
         np.minimum(np.arange(part.start, part.stop, step) + step // 2, length - 1)
         for part, length in zip(box, hole.shape, strict=True)
@@ -141,11 +143,12 @@ class _Search:
         """Offer each target what lies beside its neighbours' sources."""
         n, m = self.source.shape
         for rows, columns in ((far, 0), (-far, 0), (0, far), (0, -far)):
+            if abs(rows) >= n or abs(columns) >= m:
+                continue
             mine = (slice(max(rows, 0), n + min(rows, 0)), slice(max(columns, 0), m + min(columns, 0)))
             theirs = (slice(max(-rows, 0), n - max(rows, 0)), slice(max(-columns, 0), m - max(columns, 0)))
-            if self.source[mine].size:
-                shift = (rows * self._width + columns) * self._step
-                self._offer(self.source[theirs] + shift, mine, watch)
+            shift = (rows * self._width + columns) * self._step
+            self._offer(self.source[theirs] + shift, mine, watch)
 
     def look_round(self, rng: np.random.Generator, watch: Watch, first: float, ratio: float) -> None:
         """Offer each target sources drawn round its present one, at a reach that shrinks by `ratio` from `first`, a

@@ -41,10 +41,8 @@ CUBIC_REACH = 2  # px of the smaller size that a pixel of the larger one is read
 MARGIN = 8  # px round the hole that are compared, too
 TILES, TILE = 8, 96  # a side of the picture, and px, in which the known edges are looked at
 SPREAD = 1.3  # times what least squares say: the edges that were looked at are not all sharp
-FADE, FADING = (
-    2,
-    2.0,
-)  # px into the hole that the known's detail fades in, and its share over the known's own weight
+FADE, FADING = 2, 2.0
+"""Pixels into the hole that the known's detail fades in, and its share over the known's own weight."""
 SHARPER = 1.5  # of what a Gaussian takes away is added to an edge that has no example
 SOFTNESS = 0.7  # px of the smaller size, that Gaussian's deviation
 LEAST_EDGE = 0.02  # below it sharpening is not seen

@@ -13,13 +13,8 @@ from magic_eraser.models.detail.levels import Band, Floats, Size, stretch
 
 MOST = 1.4  # of a source's detail, where the fill is busier than the source
 QUIET = 0.5  # levels a pixel that slopes have anyway
-BUSY, MEAN, DETAIL, EDGE, SOFT = (
-    11,
-    9,
-    5,
-    7,
-    5,
-)  # px, sides of the boxes for slopes, colours, detail, edges, result
+BUSY, MEAN, DETAIL, EDGE, SOFT = 11, 9, 5, 7, 5
+"""Pixels, sides of the boxes for slopes, colours, detail, edges and the result."""
 COLOUR_APART = 25.0  # levels between the means, at which half is taken
 APART = 30.0  # mean difference in levels, at which half is taken
 DETAIL_OVER_SLOPE = 1.0

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from magic_eraser.models.card import ModelCard
 from magic_eraser.models.checkpoint import Tensors, match, read_tensors, strip_prefix
 
 FIRST = "model.1.ffc.convl2l.weight"
@@ -72,17 +73,17 @@ class LamaWeights:
     local: int
 
 
-def read_weights(path: Path, model: str) -> LamaWeights:
+def read_weights(path: Path, card: ModelCard) -> LamaWeights:
     """Those of a file of LaMa's family: of any width, any share of local channels and any number of blocks.
 
     Args:
         path: TorchScript archive, state dict or safetensors; names may begin with anything before `model.1.`.
-        model: the id to name in errors.
+        card: of the model, for the sentences of errors.
 
     Raises:
         ModelUnavailable: the file cannot be read, or is of another network.
     """
-    tensors = strip_prefix(read_tensors(path, model), FIRST)
+    tensors = strip_prefix(read_tensors(path, card), FIRST)
     # where these two are missing, `match` says so; until then as published
     first = tensors.get(FIRST, torch.empty(64))
     local = tensors.get("model.4.ffc.convl2l.weight", torch.empty(128))
@@ -90,7 +91,7 @@ def read_weights(path: Path, model: str) -> LamaWeights:
     while f"model.{FRONT + blocks}.conv1.ffc.convl2l.weight" in tensors:
         blocks += 1
     shapes = wanted_shapes(width=len(first), local=len(local), blocks=max(1, blocks))
-    return _fold({name: value.float() for name, value in match(tensors, shapes, path, model).items()}, blocks)
+    return _fold({name: value.float() for name, value in match(tensors, shapes, path, card).items()}, blocks)
 
 
 def wanted_shapes(width: int, local: int, blocks: int) -> dict[str, tuple[int, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,8 @@ from magic_eraser.models.framing import common_size, padded, to_pixels
 from magic_eraser.models.inpainter import Hole, InpaintOptions, Pixels
 from magic_eraser.models.ldm.sampler import sample
 from magic_eraser.models.ldm.schedule import EMBEDDING, embedding
+from magic_eraser.models.out_of_memory import is_out_of_memory
+from magic_eraser.models.reason import reason
 from magic_eraser.models.setup import Precision, Setup
 from magic_eraser.models.watch import Watch
 
@@ -51,9 +52,8 @@ CARD = ModelCard(
     weights=(
         _file("cond_stage_model_encode.pt", "23239fc9081956a3e70de56472b3f296"),
         _file("cond_stage_model_decode.pt", "fe419cd15a750d37a4733589d0d3585c"),
-        _file(
-            "diffusion.pt", "b0afda12bf790c03aba2a7431f11d22d", 1_550_000_000
-        ),  # 387 M parameters (the paper)
+        # 387 M parameters, the paper says
+        _file("diffusion.pt", "b0afda12bf790c03aba2a7431f11d22d", size=1_550_000_000),
     ),
     needs=("torch",),
     extra="torch",
@@ -94,13 +94,16 @@ class LdmInpainter:
         known = padded(np.where(hole[..., None], np.uint8(0), image), size).astype(np.float32) / 127.5 - 1
         masked = torch.from_numpy(known).permute(2, 0, 1)[None]
         where = torch.from_numpy(padded(hole, size).astype(np.float32) * 2 - 1)[None, None]
+        # Every latent that some of the hole is in: of every fourth pixel alone, as the published program has it, a
+        # scratch of up to three pixels is none, and stays the black that stands for it.
+        where = torch.nn.functional.max_pool2d(where, SHRINK)
         device, low = self._place.device, self._place.dtype is not torch.float32
         arithmetic = torch.autocast(device.type, torch.bfloat16, enabled=low)
         with torch.inference_mode(), arithmetic:
             watch.check()
             with self._at_hand(self._encode):
                 latent = self._encode(masked.to(device)).float()
-            given = torch.cat([latent, where[..., ::SHRINK, ::SHRINK].to(device)], 1)
+            given = torch.cat([latent, where.to(device)], 1)
             # The noise is drawn on the CPU, so that a seed means the same on every device.
             generator = torch.Generator().manual_seed(options.seed)
             start = torch.randn(latent.shape, generator=generator).to(device)
@@ -170,9 +173,9 @@ def load(setup: Setup) -> LdmInpainter:
         # the published program runs in half precision on GPUs only: it is for those who ask for it.
         place = Place(place.device, torch.float32)
     offload = setup.cpu_offload
-    encode, decode, diffusion = (_read(path, "cpu" if offload else place.device) for path in setup.weights)
-    model = LdmInpainter(encode, decode, diffusion, place, offload=offload)
     device = torch.device("cpu") if offload else place.device
+    encode, decode, diffusion = (_read(path, device) for path in setup.weights)
+    model = LdmInpainter(encode, decode, diffusion, place, offload=offload)
     encode_path, decode_path, diffusion_path = setup.weights
     picture, latent = torch.zeros(1, 3, 32, 32, device=device), torch.zeros(1, 3, 8, 8, device=device)
     told, given = torch.zeros(1, EMBEDDING, device=device), torch.zeros(1, 4, 8, 8, device=device)
@@ -183,15 +186,14 @@ def load(setup: Setup) -> LdmInpainter:
     return model
 
 
-def _read(path: Path, device: torch.device | str) -> Any:
-    import torch
+def _read(path: Path, device: torch.device) -> torch.jit.ScriptModule:
+    from magic_eraser.models.torch_program import read_program
 
     try:
-        with warnings.catch_warnings():
-            # The published parts are of this format, whatever torch would have instead.
-            warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated", DeprecationWarning)
-            return torch.jit.load(path, map_location=device).eval()  # type: ignore[no-untyped-call]  # left so by torch
+        return read_program(path, device)
     except (RuntimeError, ValueError, OSError) as error:
+        if is_out_of_memory(error):
+            raise
         _refuse(path, "is no TorchScript archive, or is damaged", "不是 TorchScript 文件，或已损坏", error)
 
 
@@ -199,13 +201,15 @@ def _expect(run: Callable[[], Any], shape: tuple[int, ...], path: Path) -> None:
     """Refuse a part that cannot answer as it should."""
     import torch
 
+    from magic_eraser.models.torch_program import FAULTS
+
     try:
         answer = run()
-    except (RuntimeError, torch.jit.Error) as error:
-        reason = str(error).strip().splitlines()[-1][:200]
-        _refuse(
-            path, f"is not that part of ldm: it fails ({reason})", f"与 ldm 不符：运行失败（{reason}）", error
-        )
+    except FAULTS as error:
+        if is_out_of_memory(error):
+            raise
+        why = reason(error)
+        _refuse(path, f"is not that part of ldm: it fails ({why})", f"与 ldm 不符：运行失败（{why}）", error)
     found = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
     if found != tuple(shape):
         _refuse(

@@ -24,7 +24,7 @@ SIDE = 512
 
 LAMA_CARD = ModelCard(
     id="lama-onnx",
-    title="LaMa by ONNX Runtime, without torch",
+    title="LaMa by ONNX Runtime: without torch",
     licence="Apache-2.0",
     source="Resolution-robust Large Mask Inpainting with Fourier Convolutions (Suvorov et al., WACV 2022)",
     speed=Speed.MODERATE,
@@ -49,7 +49,7 @@ LAMA_CARD = ModelCard(
 )
 MIGAN_CARD = ModelCard(
     id="migan-onnx",
-    title="MI-GAN by ONNX Runtime, without torch",
+    title="MI-GAN by ONNX Runtime: without torch",
     licence="MIT",
     source="MI-GAN: A Simple Baseline for Image Inpainting on Mobile Devices (Sargsyan et al., ICCV 2023)",
     speed=Speed.FAST,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as faults
 
 from magic_eraser.errors import EraserError, ModelUnavailable, OutOfMemory
+from magic_eraser.models.out_of_memory import is_out_of_memory
 from magic_eraser.models.setup import Setup
 from magic_eraser.models.watch import Watch
 
@@ -95,6 +96,7 @@ class Session:
         return [output for output in outputs if isinstance(output, np.ndarray)]
 
     def _refuse_file(self, error: Exception) -> NoReturn:
+        self._refuse_for_memory(error)
         reason = _reason(error)
         if "xternal data" in reason:
             raise ModelUnavailable(
@@ -103,21 +105,26 @@ class Session:
                 f"ONNX 模型 {self._path} 的部分张量在另一个文件中，但不在同一目录下：{reason}。请放在一起。",
             ) from None
         raise ModelUnavailable(
-            f"The file {self._path} of model {self._model} cannot be loaded by ONNX Runtime: {reason}.",
-            f"ONNX Runtime 无法加载模型 {self._model} 的文件 {self._path}：{reason}。",
+            f"The file {self._path} of model {self._model} cannot be loaded by ONNX Runtime: {reason}. "
+            f"Is it whole? magic-eraser models verify {self._model}.",
+            f"ONNX Runtime 无法加载模型 {self._model} 的文件 {self._path}：{reason}。"
+            f"可用 magic-eraser models verify {self._model} 检查文件是否完整。",
         ) from None
 
     def _refuse_run(self, error: Exception) -> NoReturn:
+        self._refuse_for_memory(error)
         reason = _reason(error)
-        if "allocate" in reason or "bad_alloc" in reason or "out of memory" in reason.lower():
-            raise OutOfMemory(
-                f"There was not enough memory to run model {self._model}.",
-                f"内存不足，无法运行模型 {self._model}。",
-            ) from None
         raise ModelUnavailable(
             f"Model {self._model} ({self._path}) failed: {reason}.",
             f"模型 {self._model}（{self._path}）运行失败：{reason}。",
         ) from None
+
+    def _refuse_for_memory(self, error: Exception) -> None:
+        if is_out_of_memory(error):
+            raise OutOfMemory(
+                f"There was not enough memory to run model {self._model}.",
+                f"内存不足，无法运行模型 {self._model}。",
+            ) from None
 
 
 def _terminate_when_told(options: ort.RunOptions, watch: Watch, done: threading.Event) -> None:

@@ -62,7 +62,8 @@ class Address:
 
 
 def _unusable(text: str, reason: str) -> ValidationFailed:
+    shown = text.rpartition("@")[2][:200]  # without a password
     return ValidationFailed(
-        f"{text[:200]!r} is no address of a remote model: {reason}. It looks like http://host:8080#model.",
-        f"{text[:200]!r} 不是可用的远程模型地址，应形如 http://host:8080#model。",
+        f"{shown!r} is no address of a remote model: {reason}. It looks like http://host:8080#model.",
+        f"{shown!r} 不是可用的远程模型地址，应形如 http://host:8080#model。",
     )

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from magic_eraser.errors import ModelUnavailable
 from magic_eraser.models.inpainter import Effort, InpaintOptions, Sampler
 from magic_eraser.models.remote.address import Address
-from magic_eraser.models.remote.faults import Reply
+from magic_eraser.models.remote.faults import Reply, plain
 from magic_eraser.models.remote.line import Question
 
 Ask = Callable[[Question], Reply]
@@ -59,9 +59,10 @@ class EraserDialect:
         if model is None:
             raise _no_such_model(address, ["auto", *models])
         if not model.get("allowed", True):
+            why = plain(str(model.get("why_not")))
             raise ModelUnavailable(
-                f"The remote server {address} cannot use its model {address.model}: {model.get('why_not')}",
-                f"远程服务器 {address} 无法使用模型 {address.model}：{model.get('why_not')}",
+                f"The remote server {address} cannot use its model {address.model}: {why}",
+                f"远程服务器 {address} 无法使用模型 {address.model}：{why}",
             )
 
     def question(self, image: bytes, mask: bytes, model: str, options: InpaintOptions) -> Question:
@@ -104,6 +105,7 @@ class IOPaintDialect:
         running = current["name"] if _named(current, "name") else "?"
         if address.model in ("", running):
             return
+        running = plain(running)
         names = [model["name"] for model in greeted.json()["modelInfos"] if _named(model, "name")]
         if address.model not in names:
             raise _no_such_model(address, names)
@@ -136,7 +138,7 @@ def _named(entry: Any, key: str) -> bool:
 
 
 def _no_such_model(address: Address, names: list[str]) -> ModelUnavailable:
-    listed = ", ".join(names)[:300]
+    listed = plain(", ".join(names))
     return ModelUnavailable(
         f"The remote server {address} has no model {address.model[:60]}; it has {listed}.",
         f"远程服务器 {address} 没有模型 {address.model[:60]}；可用：{listed}。",

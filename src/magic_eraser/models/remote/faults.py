@@ -17,7 +17,15 @@ _BUSY = frozenset({429, 502, 503, 504})
 
 
 class Passing(ModelUnavailable):
-    """The server is there, and busy: worth another try."""
+    """The server is there, and busy: worth another try.
+
+    Attributes:
+        wait: seconds that it asks to be left alone; None where it does not say.
+    """
+
+    def __init__(self, detail: str, detail_zh: str, wait: float | None) -> None:
+        super().__init__(detail, detail_zh, retry_after=wait)
+        self.wait = wait
 
 
 class Broken(ModelUnavailable):
@@ -85,7 +93,7 @@ def raise_unless_ok(reply: Reply, server: Address) -> None:
             f"远程服务器 {server} 未能在其时限内完成。",
         )
     if 300 <= reply.status < 400:
-        to = _plain(reply.headers.get("location", "?"))
+        to = plain(reply.headers.get("location", "?"))
         raise ModelUnavailable(
             f"The remote server {server} sends requests on to {to}; add the model with its final address instead.",
             f"远程服务器 {server} 重定向到 {to}；请直接使用最终地址添加该模型。",
@@ -96,8 +104,9 @@ def raise_unless_ok(reply: Reply, server: Address) -> None:
             "environment variable that the model was added with.",
             f"远程服务器 {server} 拒绝了密钥（{reply.status}：{_said(reply)}）；密钥取自添加模型时指定的环境变量。",
         )
-    kind = Passing if reply.status in _BUSY else Refused
-    raise kind(*_sentences(server, reply), retry_after=retry_after(reply))
+    if reply.status in _BUSY:
+        raise Passing(*_sentences(server, reply), retry_after(reply))
+    raise Refused(*_sentences(server, reply), retry_after=retry_after(reply))
 
 
 def _sentences(server: Address, reply: Reply) -> tuple[str, str]:
@@ -115,10 +124,10 @@ def _said(reply: Reply) -> str:
     detail = body.get("detail") or body.get("status")
     if isinstance(detail, list):  # of pydantic: one entry a field
         detail = "; ".join(str(fault.get("msg")) for fault in detail if isinstance(fault, dict))
-    return (_plain(detail) if isinstance(detail, str) else "") or "(no reason given)"
+    return (plain(detail) if isinstance(detail, str) else "") or "(no reason given)"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """One line of printable text, at most 300 characters: it ends up in logs and on pages."""
     return "".join(letter if letter.isprintable() else " " for letter in text[:300]).strip()
 

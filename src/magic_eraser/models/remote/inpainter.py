@@ -185,7 +185,7 @@ class RemoteInpainter:
             except Defect:
                 raise
             except (Broken, Passing) as failure:
-                wanted = failure.retry_after if isinstance(failure, Passing) else None
+                wanted = failure.wait if isinstance(failure, Passing) else None
                 rest = max(pause, wanted or 0.0)
                 left = watch.remaining()
                 if rest > LONGEST_PAUSE or (left is not None and rest >= left):
