@@ -31,6 +31,7 @@ from magic_eraser.models.inpainter import Inpainter, InpaintOptions
 from magic_eraser.models.watch import Watch
 
 Array = NDArray[Any]
+WITHOUT_WEIGHTS = ("patch", "telea", "ns")
 
 
 class GapWatch(Watch):
@@ -146,10 +147,15 @@ def _answer(job: dict[str, Any]) -> str:
 
 
 def _load(entry: Any) -> Inpainter:
-    """The model, with the cores that BENCH_THREADS gives a fill; packages from before took no number."""
+    """The model, with the cores that BENCH_THREADS gives a fill; packages from before took a number, or nothing."""
+    threads = int(os.environ.get("BENCH_THREADS", "1"))
     if not inspect.signature(entry.load).parameters:
         return entry.load()
-    return entry.load(int(os.environ.get("BENCH_THREADS", "1")))
+    try:
+        from magic_eraser.models.setup import Setup
+    except ImportError:
+        return entry.load(threads)
+    return entry.load(Setup(threads=threads))
 
 
 def _warm(model: Inpainter) -> None:
@@ -164,8 +170,8 @@ def _warm(model: Inpainter) -> None:
 
 def main() -> None:
     cv2.setNumThreads(1)
-    for entry in CATALOG.values():
-        _warm(_load(entry))
+    for name in WITHOUT_WEIGHTS:
+        _warm(_load(CATALOG[name]))
     process_memory.trim()
     print(json.dumps({"package": str(Path(magic_eraser.__file__).parent)}), flush=True)
     for line in sys.stdin:

@@ -57,7 +57,8 @@ class EraserDialect:
             return
         model = models.get(address.model)
         if model is None:
-            raise _no_such_model(address, ["auto", *models])
+            usable = (name for name, facts in models.items() if facts.get("allowed", True))
+            raise _no_such_model(address, ["auto", *usable])
         if not model.get("allowed", True):
             why = plain(str(model.get("why_not")))
             raise ModelUnavailable(
