@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 UNSAID = "not stated"
@@ -106,3 +106,13 @@ class ModelCard:
     steps: int | None = None
     prompt: bool = False
     added: bool = False
+
+    def of_person(self, id: str, title: str, licence: str, file: str) -> ModelCard:
+        """The card of a person's own model, which is run as this one is.
+
+        Args:
+            id, title, licence: as the person said.
+            file: name in the weights folder, or a whole path.
+        """
+        own = (WeightFile(file),)
+        return replace(self, id=id, title=title, licence=licence, source="", weights=own, cost=1, added=True)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from magic_eraser.models import diffusers_pipeline, lama, migan, onnx, remote, torchscript
 from magic_eraser.models.added import AddedModel, Family
-from magic_eraser.models.card import UNSAID, ModelCard, WeightFile
+from magic_eraser.models.card import UNSAID, ModelCard
 from magic_eraser.models.entry import Entry
 from magic_eraser.models.inpainter import Inpainter
 from magic_eraser.models.setup import Setup
@@ -20,17 +20,13 @@ def entry(model: AddedModel) -> Entry:
     return _ENTRIES[model.family](model)
 
 
-class _MakeCard(Protocol):
-    def __call__(self, id: str, title: str, licence: str, weights: tuple[WeightFile, ...]) -> ModelCard: ...
-
-
 class _Load(Protocol):
     def __call__(self, setup: Setup, *, card: ModelCard) -> Inpainter: ...
 
 
-def _of_file(make_card: _MakeCard, load: _Load, model: AddedModel) -> Entry:
-    """A family whose models are one file each, used where it lies."""
-    card = make_card(model.id, _title(model), model.licence or UNSAID, (WeightFile(model.source),))
+def _of_file(pattern: ModelCard, load: _Load, model: AddedModel) -> Entry:
+    """A family whose models are one file each, used where it lies, and run as `pattern` is."""
+    card = pattern.of_person(model.id, _title(model), model.licence or UNSAID, model.source)
     return Entry(card, partial(load, card=card))
 
 
@@ -50,10 +46,10 @@ def _title(model: AddedModel) -> str:
 
 _ENTRIES: Mapping[Family, Callable[[AddedModel], Entry]] = MappingProxyType(
     {
-        Family.LAMA: partial(_of_file, lama.card, lama.load),
-        Family.MIGAN: partial(_of_file, migan.card, migan.load),
-        Family.ONNX: partial(_of_file, onnx.card, onnx.load),
-        Family.TORCHSCRIPT: partial(_of_file, torchscript.card, torchscript.load),
+        Family.LAMA: partial(_of_file, lama.LAMA_CARD, lama.load),
+        Family.MIGAN: partial(_of_file, migan.CARD, migan.load),
+        Family.ONNX: partial(_of_file, onnx.PATTERN, onnx.load),
+        Family.TORCHSCRIPT: partial(_of_file, torchscript.PATTERN, torchscript.load),
         Family.REMOTE: _remote,
         Family.DIFFUSERS: _diffusers,
     }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from magic_eraser.errors import ModelUnavailable, OutOfMemory
-from magic_eraser.models.card import ModelCard, Quality, Speed, WeightFile
+from magic_eraser.models.card import UNSAID, ModelCard, Quality, Speed
 from magic_eraser.models.framing import common_size, padded, to_pixels
 from magic_eraser.models.inpainter import Hole, InpaintOptions, Pixels
 from magic_eraser.models.out_of_memory import is_out_of_memory
@@ -29,32 +29,23 @@ SIDE = 512
 SMALL = 64
 """Of the first picture that is tried: quickly done where any size will do."""
 
-
-def card(id: str, title: str, licence: str, weights: tuple[WeightFile, ...]) -> ModelCard:
-    """What the product says about a person's own TorchScript.
-
-    Args:
-        id, title, licence: as the person said.
-        weights: the file.
-    """
-    return ModelCard(
-        id=id,
-        title=title,
-        licence=licence,
-        source="",
-        speed=Speed.MODERATE,
-        quality=Quality.GOOD,
-        context=0.75,
-        working_size=SIDE,
-        multiple_of=MULTIPLE,
-        detail=True,
-        weights=weights,
-        needs=("torch",),
-        extra="torch",
-        memory_mb=1000,  # that of LaMa, the largest that people have
-        isolated=True,
-        added=True,
-    )
+PATTERN = ModelCard(
+    id="torchscript",
+    title="A program for torch",
+    licence=UNSAID,
+    source="",
+    speed=Speed.MODERATE,
+    quality=Quality.GOOD,
+    context=0.75,
+    working_size=SIDE,
+    multiple_of=MULTIPLE,
+    detail=True,
+    needs=("torch",),
+    extra="torch",
+    memory_mb=1000,  # that of LaMa, the largest that people have
+    isolated=True,
+)
+"""Of a person's own file: what it can do is not known."""
 
 
 class TorchscriptInpainter:
@@ -173,4 +164,4 @@ def load(setup: Setup, *, card: ModelCard) -> TorchscriptInpainter:
     return TorchscriptInpainter(card, program, device, path)
 
 
-__all__ = ["TorchscriptInpainter", "card", "load"]
+__all__ = ["PATTERN", "TorchscriptInpainter", "load"]

@@ -197,7 +197,7 @@ def test_weights_that_are_no_numbers_give_no_picture(net, scene, tmp_path):
 
 
 def test_a_card_for_a_persons_own_file_names_it():
-    own = migan.card("street", "For streets", "MIT", migan.CARD.weights)
+    own = migan.CARD.of_person("street", "For streets", "MIT", "street.pt")
 
     assert own.added
     assert own.id == "street"

@@ -17,12 +17,11 @@ from checkpoints import onnx_models as published
 from checkpoints.onnx_models import Way
 from magic_eraser.errors import Cancelled, DeadlineExceeded, ModelUnavailable, OutOfMemory, UnusableOutput
 from magic_eraser.models import onnx
-from magic_eraser.models.card import WeightFile
 from magic_eraser.models.inpainter import InpaintOptions
 from magic_eraser.models.setup import Setup
 from magic_eraser.models.watch import Watch
 
-OWN = onnx.card("own", "My own", "MIT", (WeightFile("own.onnx"),))
+OWN = onnx.PATTERN.of_person("own", "My own", "MIT", "own.onnx")
 BYTES = {
     "values": (0, 255),
     "picture_type": TensorProto.UINT8,

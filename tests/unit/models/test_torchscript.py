@@ -11,12 +11,11 @@ import torch
 from checkpoints import torchscript_models as programs
 from magic_eraser.errors import Cancelled, ModelUnavailable, OutOfMemory, UnusableOutput
 from magic_eraser.models import torchscript
-from magic_eraser.models.card import WeightFile
 from magic_eraser.models.inpainter import InpaintOptions
 from magic_eraser.models.setup import Setup
 from magic_eraser.models.watch import Watch
 
-OWN = torchscript.card("own", "My own", "MIT", (WeightFile("own.pt"),))
+OWN = torchscript.PATTERN.of_person("own", "My own", "MIT", "own.pt")
 
 
 def load(path: Path, device: str = "cpu") -> torchscript.TorchscriptInpainter:

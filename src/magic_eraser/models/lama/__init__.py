@@ -5,6 +5,7 @@ R. Suvorov et al., "Resolution-robust large mask inpainting with Fourier convolu
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from magic_eraser.models.card import UNSAID, ModelCard, Quality, Speed, WeightFile
@@ -16,52 +17,22 @@ if TYPE_CHECKING:
 WORKING_SIZE, BEST_SIZE = 512, 1024
 """Longest sides of a crop, in pixels. The network was trained at 256; structure holds up to about twice that."""
 
-
-def card(
-    id: str,
-    title: str,
-    licence: str,
-    weights: tuple[WeightFile, ...],
-    *,
-    source: str = "",
-    added: bool = True,
-) -> ModelCard:
-    """What the product says about a model of this family, by default a person's own.
-
-    Args:
-        id, title, licence, source: for people.
-        weights: one file with tensors named as the published ones.
-        added: see `ModelCard`.
-    """
-    return ModelCard(
-        id=id,
-        title=title,
-        licence=licence,
-        source=source,
-        speed=Speed.MODERATE,
-        quality=Quality.HIGH,
-        # A hole then takes 40 % of its crop's side, 16 % of its area: within what the network was trained on. One of
-        # 300 pixels gets a crop of 750, which is shrunk by 1.5 to 512; with 1.0 it would be by 1.8.
-        context=0.75,
-        working_size=WORKING_SIZE,
-        best_size=BEST_SIZE,
-        multiple_of=8,
-        batch=8,
-        detail=True,
-        weights=weights,
-        needs=("torch",),
-        extra="torch",
-        memory_mb=900,  # measured: 410 (bfloat16), 560 (float32) when ready; filling, 680..885 by size and precision
-        isolated=True,
-        added=added,
-    )
-
-
-LAMA_CARD = card(
-    "lama",
-    "LaMa: large objects, repeated structure",
-    "Apache-2.0",
-    (
+LAMA_CARD = ModelCard(
+    id="lama",
+    title="LaMa: large objects, repeated structure",
+    licence="Apache-2.0",
+    source="Resolution-robust Large Mask Inpainting with Fourier Convolutions (Suvorov et al., WACV 2022)",
+    speed=Speed.MODERATE,
+    quality=Quality.HIGH,
+    # A hole then takes 40 % of its crop's side, 16 % of its area: within what the network was trained on. One of
+    # 300 pixels gets a crop of 750, which is shrunk by 1.5 to 512; with 1.0 it would be by 1.8.
+    context=0.75,
+    working_size=WORKING_SIZE,
+    best_size=BEST_SIZE,
+    multiple_of=8,
+    batch=8,
+    detail=True,
+    weights=(
         WeightFile(
             "big-lama.pt",
             "https://github.com/Sanster/models/releases/download/add_big_lama/big-lama.pt",
@@ -69,15 +40,18 @@ LAMA_CARD = card(
             md5="e3aa4aaa15225a33ec84f9f4bc47e500",
         ),
     ),
-    source="Resolution-robust Large Mask Inpainting with Fourier Convolutions (Suvorov et al., WACV 2022)",
-    added=False,
+    needs=("torch",),
+    extra="torch",
+    memory_mb=900,  # measured: 410 (bfloat16), 560 (float32) when ready; filling, 680..885 by size and precision
+    isolated=True,
 )
-
-ANIME_CARD = card(
-    "anime-lama",
-    "LaMa for drawings: anime and manga",
-    UNSAID,
-    (
+ANIME_CARD = replace(
+    LAMA_CARD,
+    id="anime-lama",
+    title="LaMa for drawings: anime and manga",
+    licence=UNSAID,
+    source="LaMa (Suvorov et al., WACV 2022), trained further on drawings (AnimeMangaInpainting)",
+    weights=(
         WeightFile(
             "anime-manga-big-lama.pt",
             "https://github.com/Sanster/models/releases/download/AnimeMangaInpainting/anime-manga-big-lama.pt",
@@ -85,8 +59,6 @@ ANIME_CARD = card(
             md5="29f284f36a0a510bcacf39ecf4c4d54f",
         ),
     ),
-    source="LaMa (Suvorov et al., WACV 2022), trained further on drawings (AnimeMangaInpainting)",
-    added=False,
 )
 
 
@@ -111,4 +83,4 @@ def load(setup: Setup, *, card: ModelCard = LAMA_CARD) -> LamaInpainter:
     return LamaInpainter(card, network, low_memory=setup.low_memory)
 
 
-__all__ = ["ANIME_CARD", "LAMA_CARD", "card", "load"]
+__all__ = ["ANIME_CARD", "LAMA_CARD", "load"]

@@ -5,6 +5,7 @@ Two that are published, `lama-onnx` and `migan-onnx`, and any of a person's own 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +31,6 @@ LAMA_CARD = ModelCard(
     speed=Speed.MODERATE,
     quality=Quality.HIGH,
     context=0.75,
-    min_context=64,
     working_size=SIDE,
     multiple_of=SIDE,
     detail=True,
@@ -47,17 +47,16 @@ LAMA_CARD = ModelCard(
     memory_mb=900,
     isolated=True,
 )
-MIGAN_CARD = ModelCard(
+MIGAN_CARD = replace(
+    LAMA_CARD,
     id="migan-onnx",
     title="MI-GAN by ONNX Runtime: without torch",
     licence="MIT",
     source="MI-GAN: A Simple Baseline for Image Inpainting on Mobile Devices (Sargsyan et al., ICCV 2023)",
     speed=Speed.FAST,
     quality=Quality.GOOD,
-    context=0.75,
     min_context=128,
-    working_size=SIDE,
-    detail=True,
+    multiple_of=1,  # it brings a crop of any size to its own
     weights=(
         WeightFile(
             "migan_pipeline_v2.onnx",
@@ -66,37 +65,10 @@ MIGAN_CARD = ModelCard(
             sha256="6f1f3530a1a2324b19752018ce756088b07973cda8d7d890034ace5c8a48c40b",
         ),
     ),
-    needs=("onnxruntime",),
-    extra="onnx",
     memory_mb=450,
-    isolated=True,
 )
-
-
-def card(id: str, title: str, licence: str, weights: tuple[WeightFile, ...]) -> ModelCard:
-    """What the product says about a person's own ONNX file.
-
-    Args:
-        id, title, licence: as the person said.
-        weights: the file.
-    """
-    return ModelCard(
-        id=id,
-        title=title,
-        licence=licence,
-        source="",
-        speed=Speed.MODERATE,
-        quality=Quality.GOOD,
-        context=0.75,
-        working_size=SIDE,
-        detail=True,
-        weights=weights,
-        needs=("onnxruntime",),
-        extra="onnx",
-        memory_mb=900,
-        isolated=True,
-        added=True,
-    )
+PATTERN = replace(LAMA_CARD, quality=Quality.GOOD, multiple_of=1)
+"""Of a person's own file: it may take any size, and what it can do is not known."""
 
 
 class OnnxInpainter:
@@ -155,4 +127,4 @@ def load(setup: Setup, *, card: ModelCard) -> OnnxInpainter:
     return OnnxInpainter(card, session, read_form(session.inputs, path))
 
 
-__all__ = ["LAMA_CARD", "MIGAN_CARD", "OnnxInpainter", "card", "load"]
+__all__ = ["LAMA_CARD", "MIGAN_CARD", "PATTERN", "OnnxInpainter", "load"]
