@@ -66,11 +66,12 @@ def create_app(
         UnknownModel: the default model, or one to be preloaded, is not in the catalogue.
     """
     settings = settings or Settings.load()
+    weights = WeightStore.from_settings(settings.weights)
     if catalog is None:
-        catalog = offered(WeightStore.from_settings(settings.weights))
+        catalog = offered(weights)
     for named in {settings.models.default, *settings.models.preload} - {AUTO}:
         find(named, catalog)
-    rooms = build_rooms(settings, catalog, quota, content_filter, cache)
+    rooms = build_rooms(settings, weights, catalog, quota, content_filter, cache)
     app = FastAPI(
         title="Magic Eraser 魔术橡皮擦",
         summary="Give it a photograph and a mask, get the photograph back without the object.",
@@ -112,6 +113,7 @@ def create_app(
 
 def build_rooms(
     settings: Settings,
+    weights: WeightStore,
     catalog: Mapping[str, Entry],
     quota: Quota | None,
     content_filter: ContentFilter | None,
@@ -128,7 +130,6 @@ def build_rooms(
 
     threads = settings.models.threads or cores.share(cores.usable_cores(), slots)
     cores.limit_opencv(threads)
-    weights = WeightStore.from_settings(settings.weights)
     pool = LocalPool(
         workers,
         catalog,

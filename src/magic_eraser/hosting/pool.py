@@ -12,7 +12,7 @@ from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
-from magic_eraser.errors import DeadlineExceeded, EraserError, ModelNotReady, ModelUnavailable
+from magic_eraser.errors import DeadlineExceeded, EraserError, ModelUnavailable
 from magic_eraser.hosting import cores, memory
 from magic_eraser.hosting.child import ChildDied, ChildInpainter
 from magic_eraser.hosting.cores import LOOK_SECONDS, Turn
@@ -220,10 +220,7 @@ class LocalPool:
     def _check_usable(self, card: ModelCard) -> None:
         lacking = self._why_not(card)
         if lacking is not None:
-            raise ModelNotReady(
-                f'The model "{card.id}" cannot be used here yet. {lacking.message}',
-                f"模型“{card.id}”暂时无法使用。{lacking.message_zh}",
-            )
+            raise lacking.error(card.id)
 
     def _lacks_something(self, card: ModelCard) -> bool:
         try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal, Protocol
 
+from magic_eraser.errors import ModelNotReady
 from magic_eraser.models.card import ModelCard, WeightFile
 
 
@@ -22,6 +23,13 @@ class WhyNot:
     code: Literal["licence", "package", "weights"]
     message: str
     message_zh: str
+
+    def error(self, model_id: str) -> ModelNotReady:
+        """The same as the answer to a request for the model."""
+        return ModelNotReady(
+            f'The model "{model_id}" cannot be used here yet. {self.message}',
+            f"模型“{model_id}”暂时无法使用。{self.message_zh}",
+        )
 
 
 class Shelf(Protocol):

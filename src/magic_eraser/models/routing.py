@@ -26,8 +26,6 @@ encoding come after it."""
 SCARCE = 0.35
 """Share of a hole's surroundings that is hole itself, from which on copies run out: 0.1 for an object amid a
 picture, 0.5 and more where people tear half of it away."""
-
-
 ASSUMED = {Speed.INSTANT: 0.1, Speed.FAST: 1.0, Speed.MODERATE: 4.0, Speed.SLOW: 20.0}
 """Seconds for 512 x 512 pixels that a class of speed stands for, as long as nobody has measured: the upper end of what
 one core takes (LaMa 2.0 with bfloat16, 4.3 with float32)."""
@@ -85,8 +83,8 @@ def assumed_seconds(speed: Speed, pixels: int, *, in_memory: bool) -> float:
 
 
 def instead_of(model: str, present: Collection[str]) -> Iterator[str]:
-    """What may fill in the place of a model that cannot, best first; for one that a person named, what needs no
-    network."""
+    """What may fill in the place of a model that cannot, best first: those after it in `PREFERENCE`; for one that is
+    not in it, `patch` and those after that."""
     after = PREFERENCE.index(model) + 1 if model in PREFERENCE else PREFERENCE.index("patch")
     return (other for other in PREFERENCE[after:] if other in present and other != model)
 

@@ -114,23 +114,23 @@ class EraseService:
             return kept
         with stages.stage("inpaint"):
             job = Job(photo, mask, request.options, watch.part(DECODED, FILLED))
-            erased = await self._inpainting.run(job, steps)
-            stages.model = job.model
+            filled = await self._inpainting.run(job, steps)
+            erased, stages.model = filled.photo, filled.model
         with stages.stage("encode"):
             encoded = await self._encode(erased, request, watch)
         cached: CacheResult = "bypass" if isinstance(self._cache, NullCache) else "miss"
-        notices = (*(erased.notices if encoded is None else encoded.notices), *job.notices)
+        notices = (*(erased.notices if encoded is None else encoded.notices), *filled.notices)
         result = EraseResult(
             photo=erased if encoded is None else None,
             encoded=encoded,
-            model=job.model,
+            model=filled.model,
             cache=cached,
             width=erased.width,
             height=erased.height,
             seconds=dict(stages.seconds),
             notices=(*notices, ROUGH) if watch.rough else notices,
         )
-        if not (watch.rough or job.notices):  # the next caller may have more time, or a model that works
+        if not (watch.rough or filled.notices):  # the next caller may have more time, or a model that works
             await self._cache.put(principal.tenant_id, request, result)
         return result
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -43,19 +43,27 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """One request on its way through the models; `ran` and `notices` grow as it goes."""
+    """One request on its way through the models."""
 
     photo: Photo
     mask: Mask
     options: EraseOptions
     watch: Watch
-    ran: list[str] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
 
-    @property
-    def model(self) -> str:
-        """The one that the answer names: the last that ran."""
-        return self.ran[-1]
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What the models made of a picture.
+
+    Attributes:
+        photo: filled.
+        model: the one that the answer names: the last that ran.
+        notices: which models filled in for others.
+    """
+
+    photo: Photo
+    model: str
+    notices: tuple[Notice, ...]
 
 
 class Inpainting:
@@ -77,40 +85,38 @@ class Inpainting:
             return (Step(self._card(options.model).id, mask.hole),)
         return routing.plan(mask.hole, self._usable(), watch, partial(self._seconds, options.effort))
 
-    async def run(self, job: Job, steps: Sequence[Step]) -> Photo:
+    async def run(self, job: Job, steps: Sequence[Step]) -> Filled:
         """The picture, filled step by step: what one has filled is known to the next."""
         fills: list[Fill] = []
+        ran: list[str] = []
         seen, unknown = job.photo, job.mask.hole
         for step, share in zip(steps, _shares([step.hole for step in steps], job.watch), strict=True):
-            fills += await self._fill(replace(job, photo=seen, watch=share), unknown, step)
+            model, more = await self._fill(replace(job, photo=seen, watch=share), unknown, step)
+            ran.append(model)
+            fills += more
             seen = await self._workers.run(job.watch, job.photo.with_fills, fills)
             unknown = unknown & ~step.hole
-        return seen
+        pairs = zip(steps, ran, strict=True)
+        notices = tuple(fell_back(step.model, model) for step, model in pairs if model != step.model)
+        return Filled(seen, ran[-1], notices)
 
-    async def _fill(self, job: Job, unknown: Hole, step: Step) -> list[Fill]:
+    async def _fill(self, job: Job, unknown: Hole, step: Step) -> tuple[str, list[Fill]]:
         """One model's share, or another's where it cannot: by any name where its answer is no picture; where it
-        cannot be had, only for `auto`."""
-        wanted = step.model
-        others = routing.instead_of(wanted, self._usable())
-        while True:
-            try:
-                fills = await self._fill_by(job, unknown, step)
-            except UnusableOutput as error:
-                failure: ModelUnavailable = error
-            except ModelUnavailable as error:
-                if job.options.model != AUTO:
-                    raise
-                failure = error
-            else:
-                if step.model != wanted:
-                    job.notices.append(fell_back(wanted, step.model))
-                job.ran.append(step.model)
-                return fills
-            other = next(others, None)
-            if other is None:
-                raise failure
+        cannot be had, only for `auto`. Which one it was, and its fills."""
+        try:
+            return step.model, await self._fill_by(job, unknown, step)
+        except ModelUnavailable as error:
+            if job.options.model != AUTO and not isinstance(error, UnusableOutput):
+                raise
+            failure = error
+        usable = await self._workers.run(job.watch, self._usable)
+        for other in routing.instead_of(step.model, usable):
             log.warning("fell_back", model=step.model, instead=other, reason=failure.detail)
-            step = replace(step, model=other)
+            try:
+                return other, await self._fill_by(job, unknown, replace(step, model=other))
+            except ModelUnavailable as error:
+                failure = error
+        raise failure
 
     async def _fill_by(self, job: Job, unknown: Hole, step: Step) -> list[Fill]:
         """One model's share, as few calls as its crops allow; what is `unknown` beside it must not be looked at."""
@@ -144,9 +150,8 @@ class Inpainting:
             self._workers.run(share, _paste, job.photo, job.mask, region, answer, options, card, share)
             for (region, share), answer in zip(parts, filled, strict=True)
         ]
-        pasted = await asyncio.gather(
-            *pastes, return_exceptions=True
-        )  # all have left before one's error is told
+        # At once: 500 specks at 12 MP by LaMa took 0.7 of the time on two cores. All have left when an error is told.
+        pasted = await asyncio.gather(*pastes, return_exceptions=True)
         return [_raised(each) for each in pasted]
 
     def _card(self, model_id: str) -> ModelCard:

@@ -22,7 +22,7 @@ from magic_eraser.api.deps import Caller, Seconds, TheRooms, WhileOpen, unless_g
 from magic_eraser.api.forms import picture, read_json, validate
 from magic_eraser.api.problems import headers_of
 from magic_eraser.api.rooms import Rooms
-from magic_eraser.errors import EraserError, ModelUnavailable
+from magic_eraser.errors import EraserError
 from magic_eraser.models.catalog import AUTO, find
 from magic_eraser.models.inpainter import Sampler
 from magic_eraser.models.watch import Watch
@@ -149,7 +149,7 @@ async def switch_model(request: Request, rooms: TheRooms) -> dict[str, Any]:
         find(name, rooms.pool.cards())
         why = rooms.pool.why_not(name)
         if why is not None:
-            raise ModelUnavailable(why.message, why.message_zh)
+            raise why.error(name)
     request.app.state.iopaint_model = name
     return _info(name, rooms)
 

@@ -26,7 +26,7 @@ class Model(BaseModel):
     id: str
     title: str
     licence: str
-    """SPDX identifier."""
+    """SPDX identifier, or "not stated"."""
     speed: Speed
     quality: Quality
     cost: int
@@ -63,9 +63,8 @@ async def models(request: Request, rooms: TheRooms) -> Models:
     """`auto` may be asked for everywhere and picks the best of these that are allowed, for each hole."""
     cards = rooms.pool.cards().values()
     zh = language.of(request) == "zh"
-    found = await asyncio.to_thread(
-        lambda: [_model(rooms, card, zh=zh) for card in cards]
-    )  # looks at the disk
+    # in a thread, as it looks at the disk
+    found = await asyncio.to_thread(lambda: [_model(rooms, card, zh=zh) for card in cards])
     return Models(default=rooms.settings.models.default, models=found)
 
 
