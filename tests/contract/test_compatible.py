@@ -204,7 +204,7 @@ def test_iopaints_model_is_not_switched_to_one_that_cannot_be_used(many, card):
     response = many.post("/api/v1/model", json={"name": card.id})
 
     assert response.status_code == 503
-    assert response.json()["error"] == "ModelUnavailable"
+    assert response.json()["error"] == "ModelNotReady"
     assert response.json()["errors"] == f"503: {response.json()['detail']}"
     assert many.get("/api/v1/model").json()["name"] == "ns"
 
