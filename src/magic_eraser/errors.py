@@ -103,6 +103,15 @@ class EmptyMask(EraserError):
     hint_zh = "请先涂抹要去掉的部分：白色（大于 127）表示擦除。"
 
 
+class InvalidArchive(EraserError):
+    code = "invalid_archive"
+    status = 400
+    title = "The archive cannot be used."
+    title_zh = "无法使用这个压缩包。"
+    hint = "Send a plain ZIP with a folder images/ and a folder masks/, paired by name."
+    hint_zh = "请提供普通 ZIP 文件，其中 images/ 与 masks/ 两个文件夹内的文件同名配对。"
+
+
 # --- 401, 402, 403: who calls and what they may ---------------------------------------------------------
 
 
@@ -167,7 +176,7 @@ class ContentBlocked(EraserError):
     hint_zh = "请换一张图片。"
 
 
-# --- 404, 409, 413, 415, 422: the request itself --------------------------------------------------------
+# --- 404, 408, 409, 413, 415, 422: the request itself --------------------------------------------------------
 
 
 class UnknownModel(EraserError):
@@ -197,6 +206,15 @@ class MethodNotAllowed(EraserError):
     hint_zh = "请在 /docs 查看支持的方法。"
 
 
+class RequestTimeout(EraserError):
+    code = "request_timeout"
+    status = 408
+    title = "The request body came too slowly."
+    title_zh = "请求内容上传过慢。"
+    hint = "Send it again over a better connection, or send a smaller file."
+    hint_zh = "请在网络更好时重试，或使用更小的文件。"
+
+
 class IdempotencyInFlight(EraserError):
     code = "idempotency_in_flight"
     status = 409
@@ -204,6 +222,7 @@ class IdempotencyInFlight(EraserError):
     title_zh = "使用同一 Idempotency-Key 的请求仍在处理。"
     hint = "Wait for it, then ask again with the same key."
     hint_zh = "请等待其完成后，用同一个键再次请求。"
+    usual_wait = 2.0
 
 
 class BodyTooLarge(EraserError):
@@ -222,6 +241,15 @@ class ImageTooLarge(EraserError):
     title_zh = "图片像素过多。"
     hint = "Scale it down, or ask the operator to raise ERASER_LIMITS__MAX_PIXELS."
     hint_zh = "请缩小图片，或联系管理员提高上限。"
+
+
+class BatchTooLarge(EraserError):
+    code = "batch_too_large"
+    status = 413
+    title = "The batch is too large."
+    title_zh = "批量任务过大。"
+    hint = "Split it into several jobs."
+    hint_zh = "请拆分成多个任务。"
 
 
 class UnsupportedFormat(EraserError):
@@ -251,7 +279,7 @@ class IdempotencyMismatch(EraserError):
     hint_zh = "请为新请求使用新的键。"
 
 
-# --- 429, 503, 504: limits and load ---------------------------------------------------------------------
+# --- 429, 503, 504, 507: limits and load ---------------------------------------------------------------------
 
 
 class RateLimited(EraserError):
@@ -288,6 +316,18 @@ class Draining(EraserError):
     title_zh = "服务器正在关闭，不再接收新任务。"
     hint = "Try again after Retry-After seconds; another instance will answer."
     hint_zh = "请稍后再试。"
+
+
+class StorageUnavailable(EraserError):
+    """The database cannot be reached, or is held by somebody else for too long. Work that needs none goes on."""
+
+    code = "storage_unavailable"
+    status = 503
+    title = "The server's database cannot be reached right now."
+    title_zh = "服务器的数据库暂时无法访问。"
+    hint = "Try again after Retry-After seconds; nothing was charged."
+    hint_zh = "请稍后再试；本次未扣费。"
+    usual_wait = 5.0
 
 
 class ModelUnavailable(EraserError):
@@ -343,6 +383,18 @@ class DeadlineExceeded(EraserError):
     title_zh = "处理超时，未能在时限内完成。"
     hint = "Erase a smaller area, choose a faster model, or try again when it is quieter."
     hint_zh = "请缩小擦除范围、选择更快的模型，或稍后再试。"
+
+
+class StorageFull(EraserError):
+    """No room on the disk or in the database (RFC 4918, 11.5)."""
+
+    code = "storage_full"
+    status = 507
+    title = "The server has no room left to keep this."
+    title_zh = "服务器存储空间不足。"
+    hint = "Try again later; the operator has to make room."
+    hint_zh = "请稍后再试；管理员需要清理空间。"
+    usual_wait = 60.0
 
 
 class Cancelled(EraserError):

@@ -62,8 +62,12 @@ class ServerSettings(_Section):
     """Addresses or networks, comma-separated, whose `X-Forwarded-*` headers are believed; empty trusts none."""
     cors_origins: CommaSeparated = ()
     """Origins, comma-separated, whose pages may call the API from a browser; empty allows only our own page."""
+    grace_seconds: float = Field(default=0, ge=0)
+    """After SIGTERM, seconds in which `/readyz` says 503 and work is still taken, for a balancer to look elsewhere."""
     drain_seconds: float = Field(default=30, ge=0)
-    """After SIGTERM, seconds that running requests are given to finish."""
+    """After that, seconds that running requests are given to finish."""
+    sleep_after_seconds: float = Field(default=1800, ge=0)
+    """Seconds without work after which the server sleeps: models and caches leave memory; 0 never does."""
     simple_ui: bool = True
     """Serve the Gradio simple mode at `/ui` (needs the extra `ui`; imported on the first visit)."""
 
@@ -73,6 +77,12 @@ class LimitSettings(_Section):
     """Largest picture accepted, in pixels (width times height), checked before it is decoded."""
     max_body_bytes: int = Field(default=64 * MEBIBYTE, ge=1024)
     """Largest request body, in bytes, counted while it streams in."""
+    body_idle_seconds: float = Field(default=20, gt=0)
+    """Seconds without a byte of a request's head or body after which it is given up: 408 `request_timeout`."""
+    min_body_bytes_per_second: int = Field(default=4096, ge=0)
+    """Slowest mean rate, in bytes a second, at which a body may come in; judged from the tenth second on."""
+    requests_per_minute: int = Field(default=0, ge=0)
+    """Requests that cost, a minute, by key or else by address; one more is answered 429 `rate_limited`. 0: no limit."""
 
 
 class QueueSettings(_Section):
@@ -82,6 +92,8 @@ class QueueSettings(_Section):
     """Erase requests that may wait for a slot; one more is answered 503 `queue_full`."""
     deadline_seconds: float = Field(default=30, gt=0)
     """Seconds a request may take, waiting included; then 504 `deadline_exceeded`. `X-Eraser-Deadline` asks for less."""
+    aging_seconds: float = Field(default=10, gt=0)
+    """Seconds of waiting that raise a request by one class of priority, so that nobody waits for ever."""
 
 
 class ModelSettings(_Section):
@@ -137,6 +149,63 @@ class ImageStoreSettings(_Section):
     """Disk space, in bytes, that uploads and results may take together; the oldest go first."""
 
 
+class DatabaseSettings(_Section):
+    url: SecretStr = SecretStr("")
+    """`postgresql://user:password@host/name` or `sqlite:///path`; a file in the data folder where unset."""
+    timeout_seconds: float = Field(default=10, gt=0)
+    """Seconds to wait for a connection or for a lock that somebody else holds; then 503 `storage_unavailable`."""
+    pool_size: int = Field(default=10, ge=1, le=200)
+    """Connections kept to PostgreSQL."""
+    upgrade_on_start: bool = True
+    """Bring an older schema up to date when the server starts; otherwise it refuses to start with one."""
+
+
+class RedisSettings(_Section):
+    url: SecretStr = SecretStr("")
+    """`redis://host:6379/0`, of the cache and of rate limits that several servers share; unset for none."""
+    timeout_seconds: float = Field(default=0.5, gt=0)
+    """Seconds to wait for it before going on without."""
+
+
+class CacheSettings(_Section):
+    backend: Literal["null", "memory", "file", "redis"] = "file"
+    """Where results are kept for equal requests: nowhere, in memory, in the data folder, in `ERASER_REDIS__URL`."""
+    ttl_seconds: int = Field(default=3600, ge=1)
+    """Seconds that a result stays."""
+    max_bytes: int = Field(default=0, ge=0)
+    """Bytes that results may take together; those not used for longest go first. 0: 1 GiB of disk for `file`, 128 MiB
+    for `memory`. Redis has a limit of its own."""
+
+
+class IdempotencySettings(_Section):
+    ttl_seconds: int = Field(default=86_400, ge=60)
+    """Seconds that the answer to an `Idempotency-Key` is kept."""
+
+
+class JobSettings(_Section):
+    ttl_seconds: int = Field(default=86_400, ge=60)
+    """Seconds that a job, its pictures and its results stay once it is over."""
+    max_items: int = Field(default=1000, ge=1)
+    """Most pairs of picture and mask in one job."""
+    max_body_bytes: int = Field(default=1024 * MEBIBYTE, ge=1024)
+    """Largest body of a new job, in bytes, and largest sum of what a ZIP unpacks to."""
+    concurrency: int = Field(default=0, ge=0, le=256)
+    """Items worked on at once by this server; 0: one less than `ERASER_QUEUE__SLOTS`, at least 1."""
+    item_seconds: float = Field(default=300, gt=0)
+    """Seconds that one item may take once it has a slot."""
+    attempts: int = Field(default=3, ge=1, le=20)
+    """Times that an item is begun, should a server die or a model fail on it, before it is given up."""
+    lease_seconds: float = Field(default=60, ge=1)
+    """Seconds that an item belongs to a server which does not say that it is still there."""
+    store: Literal["auto", "files", "database"] = "auto"
+    """Where pictures of jobs lie: in the data folder, or in the database. `auto`: files beside SQLite, else there,
+    so that several servers need share nothing else."""
+    webhook_secret: SecretStr = SecretStr("")
+    """Signs webhooks (HMAC-SHA256); jobs cannot ask for one where it is unset."""
+    webhook_allow: CommaSeparated = ()
+    """Hosts, addresses or networks, comma-separated, that webhooks may go to although they are private."""
+
+
 class LogSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity that is written."""
@@ -158,13 +227,18 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("magic-eraser")))
-    """Folder for everything that is kept: uploads and results. The user's data folder where unset."""
+    """Folder for everything that is kept: database, cache, uploads, results. The user's data folder where unset."""
     server: ServerSettings = Field(default_factory=ServerSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     queue: QueueSettings = Field(default_factory=QueueSettings)
     models: ModelSettings = Field(default_factory=ModelSettings)
     weights: WeightSettings = Field(default_factory=WeightSettings)
     images: ImageStoreSettings = Field(default_factory=ImageStoreSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    redis: RedisSettings = Field(default_factory=RedisSettings)
+    cache: CacheSettings = Field(default_factory=CacheSettings)
+    idempotency: IdempotencySettings = Field(default_factory=IdempotencySettings)
+    jobs: JobSettings = Field(default_factory=JobSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 
     @classmethod

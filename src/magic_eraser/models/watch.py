@@ -25,13 +25,33 @@ class Watch:
     def __init__(
         self, seconds: float | None = None, on_progress: Callable[[float], None] | None = None
     ) -> None:
-        now = time.monotonic()
-        self.deadline = None if seconds is None else now + seconds
-        self._hurry_from = None if seconds is None else now + HURRY * seconds
+        self.deadline: float | None = None
+        self._hurry_from: float | None = None
+        self._from_begin: float | None = None
+        self._allow(seconds)
         self._cancelled = threading.Event()
         self._rough = threading.Event()
         self._on_progress = on_progress
         self._span = (0.0, 1.0)
+
+    @classmethod
+    def waiting(cls, seconds: float | None) -> Self:
+        """One whose time starts with `begin`: for work that may wait for its turn as long as it takes."""
+        watch = cls()
+        watch._from_begin = seconds
+        return watch
+
+    def begin(self) -> None:
+        """The work's turn has come. Only the first call on a watch made by `waiting` does anything."""
+        if self._from_begin is not None:
+            self._allow(self._from_begin)
+            self._from_begin = None
+
+    def _allow(self, seconds: float | None) -> None:
+        if seconds is not None:
+            now = time.monotonic()
+            self.deadline = now + seconds
+            self._hurry_from = now + HURRY * seconds
 
     def cancel(self) -> None:
         """Nobody waits for the result any more; the next `check` raises."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
+import numpy as np
+
 from magic_eraser.accounts.principal import Principal
 from magic_eraser.billing.quota import NullQuota, Quota
 from magic_eraser.hosting.pool import ModelPool
@@ -17,7 +19,7 @@ from magic_eraser.models.watch import Watch
 from magic_eraser.service.admission import Admission, NullAdmission
 from magic_eraser.service.cache import Cache, NullCache
 from magic_eraser.service.inpainting import Inpainting, Job
-from magic_eraser.service.request import ROUGH, CacheResult, EraseOptions, EraseRequest, EraseResult
+from magic_eraser.service.request import ROUGH, CacheResult, EraseOptions, EraseRequest, EraseResult, Source
 from magic_eraser.service.safety import ContentFilter, NullFilter
 from magic_eraser.service.stages import Observe, Stages
 
@@ -138,8 +140,9 @@ class EraseService:
 
     def _decode(self, request: EraseRequest) -> tuple[Photo, Mask]:
         image, mask = request.image, request.mask
-        photo = image if isinstance(image, Photo) else decode(image, max_pixels=self._max_pixels)
-        hole = decode_mask(mask, max_pixels=self._max_pixels) if isinstance(mask, bytes) else mask
+        photo = image if isinstance(image, Photo) else decode(_read(image), max_pixels=self._max_pixels)
+        known = isinstance(mask, np.ndarray)
+        hole = mask if known else decode_mask(_read(mask), max_pixels=self._max_pixels)
         options = request.options
         return photo, prepare_mask(hole, photo, dilate=options.dilate, feather=options.feather)
 
@@ -157,3 +160,7 @@ class EraseService:
         if options.model == AUTO:
             return max(cards[name].cost for name in routing.PREFERENCE if name in cards)
         return cards[options.model].cost
+
+
+def _read(given: bytes | Source) -> bytes:
+    return given if isinstance(given, bytes) else given.read()

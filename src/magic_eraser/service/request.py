@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import index
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
@@ -141,21 +141,46 @@ class OutputOptions:
     quality: int | None = None
 
 
+class Source(Protocol):
+    """Encoded bytes that lie somewhere else until they are wanted, such as an upload on the disk. Both are called in a
+    worker thread, and as often as needed."""
+
+    def read(self) -> bytes:
+        """All of it."""
+        ...
+
+    def sha256(self) -> bytes:
+        """The digest, 32 bytes, in little memory."""
+        ...
+
+
+class Keeping(StrEnum):
+    """What a caller allows the cache (RFC 9111, 5.2.1)."""
+
+    ALLOWED = "allowed"
+    REFRESH = "refresh"
+    """`no-cache`: a kept result will not do; the new one is kept."""
+    FORBIDDEN = "forbidden"
+    """`no-store`: neither."""
+
+
 @dataclass(frozen=True, slots=True)
 class EraseRequest:
     """One picture, one mask.
 
     Attributes:
-        image: an encoded picture, or one that is decoded already.
-        mask: an encoded mask, or bool (H, W) with True where to erase.
+        image: an encoded picture, where to read one, or one that is decoded already.
+        mask: an encoded mask, where to read one, or bool (H, W) with True where to erase.
         options: see there.
         output: how to encode; None answers the decoded picture.
+        keeping: whether the cache may be asked, and may keep the result.
     """
 
-    image: bytes | Photo
-    mask: bytes | NDArray[Any]
+    image: bytes | Source | Photo
+    mask: bytes | Source | NDArray[Any]
     options: EraseOptions = field(default_factory=EraseOptions)
     output: OutputOptions | None = field(default_factory=OutputOptions)
+    keeping: Keeping = Keeping.ALLOWED
 
 
 @dataclass(frozen=True, slots=True)

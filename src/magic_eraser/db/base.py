@@ -1,0 +1,41 @@
+"""What every table is declared with: one `MetaData`, one clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+"""Every table of the product. A room declares its own in a file `tables.py`; `db/migrations` makes them."""
+
+Seconds = sa.Double
+"""A moment: seconds since 1970, UTC, by the database's clock (`now()`)."""
+
+
+class now(FunctionElement[float]):  # noqa: N801 (reads as the function of SQL that it is)
+    """This moment by the clock of the database, so that servers whose clocks differ agree; moves on within a
+    transaction."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _sqlite_now(_element: now, _compiler: Any, **_options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"  # unixepoch('subsec') needs SQLite 3.42
+
+
+@compiles(now, "postgresql")
+def _postgresql_now(_element: now, _compiler: Any, **_options: Any) -> str:
+    return "(extract(epoch from clock_timestamp())::double precision)"
