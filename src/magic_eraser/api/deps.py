@@ -9,7 +9,8 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Header
 from starlette.requests import Request
 
-from magic_eraser.accounts.principal import LOCAL_OWNER, Principal
+from magic_eraser.accounts.principal import Principal
+from magic_eraser.api.caller import caller_of
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.errors import Cancelled, Draining
 
@@ -21,8 +22,10 @@ def _rooms(request: Request) -> Rooms:
     return rooms
 
 
-def _caller() -> Principal:
-    return LOCAL_OWNER
+def _caller(request: Request) -> Principal:
+    caller = caller_of(request)
+    _rooms(request).users.saw(caller.party)
+    return caller
 
 
 def _open(request: Request) -> None:

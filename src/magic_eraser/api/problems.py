@@ -54,7 +54,7 @@ def headers_of(error: EraserError) -> dict[str, str]:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if error.code in ("draining", "body_too_large"):  # nothing more is read from this connection
+    if error.code in ("draining", "body_too_large", "request_timeout"):  # nothing more is read from this connection
         headers["Connection"] = "close"
     return headers
 
@@ -146,11 +146,15 @@ _TITLES = {
     400: "The image or the mask cannot be used",
     403: "Not allowed",
     404: "No such thing",
+    408: "The body came too slowly",
+    409: "The first request with this Idempotency-Key is still running",
     413: "Too large",
     415: "Format not supported",
     422: "The fields are not as expected",
+    429: "Too many requests",
     499: "The caller went away",
     500: "A defect of ours",
     503: "Full, or shutting down",
     504: "The time limit passed",
+    507: "No room to keep it",
 }

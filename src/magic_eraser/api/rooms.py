@@ -6,13 +6,25 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal
 
+from magic_eraser.db.blobs import Blobs
+from magic_eraser.db.database import Database
 from magic_eraser.hosting.pool import ModelPool
 from magic_eraser.hosting.workers import Workers
+from magic_eraser.jobs.claims import Claims
+from magic_eraser.jobs.runner import JobRunner
+from magic_eraser.jobs.store import JobStore
+from magic_eraser.jobs.webhooks import WebhookSender
 from magic_eraser.models.weights import WeightStore
+from magic_eraser.service.activity import Activity
 from magic_eraser.service.admission import SlotAdmission
+from magic_eraser.service.cache import Cache
 from magic_eraser.service.erase import EraseService
+from magic_eraser.service.idempotency.keys import IdempotencyKeys
 from magic_eraser.service.images import ImageStore
+from magic_eraser.service.rates import Rates
+from magic_eraser.service.redis_link import RedisLink
 from magic_eraser.settings import Settings
+from magic_eraser.telemetry.active import ActiveUsers
 from magic_eraser.telemetry.metrics import Metrics
 
 
@@ -21,19 +33,37 @@ class Rooms:
     """One of each, for the life of an app."""
 
     settings: Settings
+    metrics: Metrics
+    # what erases
     service: EraseService
     pool: ModelPool
     weights: WeightStore
     workers: Workers
     admission: SlotAdmission
+    activity: Activity
+    # what is kept
+    database: Database
+    blobs: Blobs
     images: ImageStore
-    metrics: Metrics
+    cache: Cache
+    idempotency: IdempotencyKeys
+    redis: RedisLink | None
+    # who asks, and how often
+    rates: Rates
+    users: ActiveUsers
+    # batches
+    jobs: JobStore
+    claims: Claims
+    runner: JobRunner
+    webhooks: WebhookSender | None
+    """None where no secret is set to sign them with."""
     started: bool = False
+    leaving: bool = False
     since: float = field(default_factory=time.monotonic)
 
     @property
     def state(self) -> Literal["starting", "ready", "draining"]:
         """starting, ready or draining."""
-        if self.admission.draining:
+        if self.leaving or self.admission.draining:
             return "draining"
         return "ready" if self.started else "starting"

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from magic_eraser.api.app import create_app
+from magic_eraser.api.leaving import leave
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.settings import Settings
 from magic_eraser.telemetry import logging
@@ -20,8 +21,7 @@ log = logging.get_logger(__name__)
 
 
 class DrainingServer(uvicorn.Server):
-    """The first SIGTERM or SIGINT closes the door (new work is answered 503), lets what runs finish within
-    `drain_seconds` and exits 0; the second leaves at once."""
+    """The first SIGTERM or SIGINT empties the house (see `leaving`) and exits 0; the second leaves at once."""
 
     def __init__(self, config: uvicorn.Config, rooms: Rooms) -> None:
         super().__init__(config)
@@ -37,10 +37,10 @@ class DrainingServer(uvicorn.Server):
             log.info("listening", url=f"http://{host}:{port}")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self._loop is None or self._draining is not None or self._rooms.admission.draining:
+        if self._loop is None or self._rooms.leaving:
             self.should_exit = self.force_exit = True
             return
-        self._rooms.admission.drain()
+        self._rooms.leaving = True
         # a context of its own: the signal may have come in the middle of somebody's request
         self._loop.call_soon_threadsafe(self._begin, context=contextvars.Context())
 
@@ -48,13 +48,7 @@ class DrainingServer(uvicorn.Server):
         self._draining = asyncio.ensure_future(self._drain())
 
     async def _drain(self) -> None:
-        door = self._rooms.admission
-        log.info("draining", running=door.running, waiting=door.waiting)
-        try:
-            async with asyncio.timeout(self._rooms.settings.server.drain_seconds):
-                await door.idle()
-        except TimeoutError:
-            log.warning("drain_limit_passed", running=door.running)
+        if not await leave(self._rooms):
             self.force_exit = True
         self.should_exit = True
 

@@ -262,6 +262,16 @@ class LocalPool:
             self._step()
             self._changed.wait_for(lambda: not model.leaving)
 
+    async def rest(self) -> None:
+        """See `ModelPool`."""
+        await asyncio.to_thread(self._rest)
+
+    def _rest(self) -> None:
+        with self._lock:
+            leaving = self._residency.rest()
+            self._step()
+            self._changed.wait_for(lambda: not any(model.leaving for model in leaving), CLOSE_SECONDS)
+
     async def close(self) -> None:
         """Let go of every model. Processes end, whatever they are doing; a fill in a thread comes to its end."""
         await asyncio.to_thread(self._close)

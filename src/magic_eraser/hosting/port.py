@@ -61,6 +61,10 @@ class ModelPool(Protocol):
         """Make these ready before anybody asks. One that cannot be is written to the log."""
         ...
 
+    async def rest(self) -> None:
+        """Let go of every model that may be let go when idle, without waiting for its time."""
+        ...
+
     async def close(self) -> None:
         """Let go of every model."""
         ...

@@ -188,6 +188,13 @@ class Residency:
             if model.expiry is not None and model.expiry <= now:
                 model.leaving = True
 
+    def rest(self) -> list[Resident]:
+        """Those go that would go in time; which they are."""
+        leaving = [model for model in self.models.values() if model.expiry is not None]
+        for model in leaving:
+            model.leaving = True
+        return leaving
+
     def next_expiry(self) -> float | None:
         return min((model.expiry for model in self.models.values() if model.expiry is not None), default=None)
 

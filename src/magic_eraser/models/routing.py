@@ -77,6 +77,12 @@ def plan(hole: Hole, present: Collection[str], watch: Watch, cost: Cost) -> tupl
     return Step(pde, thin, thin=True), Step(_best(rest, present, watch, cost), rest)
 
 
+def affordable(seconds: float, watch: Watch) -> bool:
+    """Whether work of so many seconds leaves enough of the time for what comes after it."""
+    left = watch.remaining()
+    return left is None or seconds <= AFFORDABLE * left
+
+
 def assumed_seconds(speed: Speed, pixels: int, *, in_memory: bool) -> float:
     """What a network will take for `pixels` of its working size, by its class alone."""
     return ASSUMED[speed] * pixels / 512**2 + (0.0 if in_memory else ASSUMED_LOAD)
@@ -91,12 +97,12 @@ def instead_of(model: str, present: Collection[str]) -> Iterator[str]:
 
 def _best(hole: Hole, present: Collection[str], watch: Watch, cost: Cost) -> str:
     order = [model for model in (FOR_SCARCE if _scarcity(hole) > SCARCE else PREFERENCE) if model in present]
-    left = watch.remaining()
+    timed = watch.remaining() is not None
 
-    def affordable(model: str) -> bool:
-        return left is None or model in NO_NETWORK or cost(model, hole) <= AFFORDABLE * left
+    def in_time(model: str) -> bool:
+        return not timed or model in NO_NETWORK or affordable(cost(model, hole), watch)
 
-    return next((model for model in order if affordable(model)), order[-1])
+    return next((model for model in order if in_time(model)), order[-1])
 
 
 def _scarcity(hole: Hole) -> float:

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import numpy as np
 
 from magic_eraser.accounts.principal import Principal
-from magic_eraser.billing.quota import NullQuota, Quota
+from magic_eraser.billing.quota import NullQuota, Quota, Reservation
 from magic_eraser.hosting.pool import ModelPool
 from magic_eraser.hosting.workers import Workers
-from magic_eraser.imaging.codec import Encoded, decode, encode
+from magic_eraser.imaging.codec import Encoded, Probe, decode, encode
 from magic_eraser.imaging.mask import Mask, decode_mask, prepare_mask
 from magic_eraser.imaging.photo import Photo
 from magic_eraser.models import routing
 from magic_eraser.models.catalog import AUTO, find
 from magic_eraser.models.watch import Watch
+from magic_eraser.service import preview
+from magic_eraser.service.activity import Activity
 from magic_eraser.service.admission import Admission, NullAdmission
 from magic_eraser.service.cache import Cache, NullCache
+from magic_eraser.service.cache.key import key_of
+from magic_eraser.service.flights import Flights
 from magic_eraser.service.inpainting import Inpainting, Job
-from magic_eraser.service.request import ROUGH, CacheResult, EraseOptions, EraseRequest, EraseResult, Source
+from magic_eraser.service.kept import from_kept, to_kept
+from magic_eraser.service.request import (
+    ROUGH,
+    EraseOptions,
+    EraseRequest,
+    EraseResult,
+    Keeping,
+    Source,
+)
 from magic_eraser.service.safety import ContentFilter, NullFilter
 from magic_eraser.service.stages import Observe, Stages
 
@@ -34,6 +49,7 @@ class EraseService:
         pool: the models.
         workers: threads for decoding, composing and encoding.
         admission, quota, content_filter, cache: ports; each has a null twin, which is the default.
+        activity: told of all work.
         max_pixels: largest picture accepted.
         deadline_seconds: for requests that bring no watch of their own; None for no limit.
         observe: told the seconds of every stage.
@@ -48,6 +64,7 @@ class EraseService:
         quota: Quota | None = None,
         content_filter: ContentFilter | None = None,
         cache: Cache | None = None,
+        activity: Activity | None = None,
         max_pixels: int = 50_000_000,
         deadline_seconds: float | None = None,
         observe: Observe | None = None,
@@ -59,12 +76,19 @@ class EraseService:
         self._quota = quota or NullQuota()
         self._filter = content_filter or NullFilter()
         self._cache = cache or NullCache()
+        self._flights: Flights[EraseResult] = Flights()
+        self._activity = activity or Activity()
         self._max_pixels = max_pixels
         self._deadline_seconds = deadline_seconds
         self._observe = observe
 
     async def erase(
-        self, principal: Principal, request: EraseRequest, watch: Watch | None = None
+        self,
+        principal: Principal,
+        request: EraseRequest,
+        watch: Watch | None = None,
+        *,
+        prepaid: Reservation | None = None,
     ) -> EraseResult:
         """Erase.
 
@@ -72,6 +96,8 @@ class EraseService:
             principal: who pays and whose cache it is.
             request: what to erase.
             watch: deadline, cancel and progress; the service's own deadline where None.
+            prepaid: a hold that the caller settles or releases itself; one is taken here where None. A result from
+                the cache costs nothing, in either case.
 
         Raises:
             EraserError: whatever went wrong; nothing is charged then.
@@ -80,60 +106,142 @@ class EraseService:
         stages = Stages()
         if request.options.model != AUTO:
             find(request.options.model, self.pool.cards())  # a wrong name need not wait in the queue
-        try:
-            return await self._admitted(principal, request, watch, stages)
-        finally:
-            stages.report(self._observe)
+        with self._activity.busy() as slept:
+            try:
+                result = await self._kept_or_made(principal, request, watch, stages, prepaid)
+                return result if slept is None else replace(result, slept=slept)
+            finally:
+                stages.report(self._observe)
+
+    async def inspect(self, principal: Principal, image: bytes | Source, watch: Watch) -> Probe:
+        """Format and size of an encoded picture, which is read whole.
+
+        Raises:
+            InvalidImage, UnsupportedFormat, ImageTooLarge: see `imaging.codec.decode`.
+            QueueFull, Draining, DeadlineExceeded: see `Admission.enter`.
+        """
+        with self._activity.busy():
+            async with self._admission.enter(principal, watch):
+                return await self._workers.run(
+                    watch, lambda: preview.inspect(_read(image), max_pixels=self._max_pixels)
+                )
+
+    async def preview(self, principal: Principal, image: bytes | Source, watch: Watch) -> bytes:
+        """A JPEG that every browser shows; raises as `inspect` does."""
+        with self._activity.busy():
+            async with self._admission.enter(principal, watch):
+                return await self._workers.run(
+                    watch, lambda: preview.render(_read(image), max_pixels=self._max_pixels)
+                )
+
+    # --- the cache ------------------------------------------------------------------------------------
+
+    async def _kept_or_made(
+        self,
+        principal: Principal,
+        request: EraseRequest,
+        watch: Watch,
+        stages: Stages,
+        prepaid: Reservation | None,
+    ) -> EraseResult:
+        """A kept result, without a slot; or one that is being made already; or a new one."""
+        with stages.stage("cache"):
+            key = await self._key(principal, request)
+            if key is not None and request.keeping is Keeping.ALLOWED:
+                kept = await self._cache.get(key)
+                if kept is not None:
+                    return from_kept(kept, stages.seconds)
+        if key is None:
+            return await self._admitted(principal, request, watch, stages, prepaid, None)
+        result, shared = await self._flights.run(
+            key,
+            lambda: self._admitted(principal, request, watch, stages, prepaid, key),
+            watch.remaining(),
+        )
+        return replace(result, cache="hit") if shared else result
+
+    async def _key(self, principal: Principal, request: EraseRequest) -> str | None:
+        """By what the result would be found; None for one that is not to be kept."""
+        image, mask = request.image, request.mask
+        if (
+            isinstance(self._cache, NullCache)
+            or request.keeping is Keeping.FORBIDDEN
+            or request.output is None
+            or isinstance(image, Photo)
+            or isinstance(mask, np.ndarray)
+        ):
+            return None
+
+        def find_key() -> str:
+            return key_of(
+                principal.tenant_id,
+                request,
+                image=_digest(image),
+                mask=_digest(mask),
+                models=self._inpainting.fingerprint(request.options),
+                filter_id=self._filter.id,
+            )
+
+        return await asyncio.to_thread(find_key)
+
+    # --- the work -------------------------------------------------------------------------------------
 
     async def _admitted(
-        self, principal: Principal, request: EraseRequest, watch: Watch, stages: Stages
+        self,
+        principal: Principal,
+        request: EraseRequest,
+        watch: Watch,
+        stages: Stages,
+        prepaid: Reservation | None,
+        key: str | None,
     ) -> EraseResult:
         async with AsyncExitStack() as inside:
             with stages.stage("queue"):
                 await inside.enter_async_context(self._admission.enter(principal, watch))
-            units = self._units(request.options)
+            if prepaid is not None:
+                return await self._work(request, watch, stages, key)
+            units = self.units(request.options)
             reservation = await self._quota.reserve(principal, units)
             try:
-                result = await self._work(principal, request, watch, stages)
+                result = await self._work(request, watch, stages, key)
             except BaseException:
                 await self._quota.release(reservation)
                 raise
-            await self._quota.settle(reservation, 0 if result.cache == "hit" else units)
+            await self._quota.settle(reservation, units)
             return result
 
     async def _work(
-        self, principal: Principal, request: EraseRequest, watch: Watch, stages: Stages
+        self, request: EraseRequest, watch: Watch, stages: Stages, key: str | None
     ) -> EraseResult:
         with stages.stage("decode"):
             photo, mask = await self._workers.run(watch, self._decode, request)
         watch.progress(DECODED)
         with stages.stage("filter"):
             await self._filter.check(photo, watch)
-        steps = await self._workers.run(watch, self._inpainting.plan, request.options, mask, watch)
-        stages.model = steps[-1].model
-        kept = await self._cache.get(principal.tenant_id, request, stages.model)
-        if kept is not None:
-            return kept
+        plan = await self._workers.run(watch, self._inpainting.plan, request.options, mask, watch)
+        stages.model = plan.steps[-1].model
         with stages.stage("inpaint"):
             job = Job(photo, mask, request.options, watch.part(DECODED, FILLED))
-            filled = await self._inpainting.run(job, steps)
+            filled = await self._inpainting.run(job, plan.steps)
             erased, stages.model = filled.photo, filled.model
         with stages.stage("encode"):
             encoded = await self._encode(erased, request, watch)
-        cached: CacheResult = "bypass" if isinstance(self._cache, NullCache) else "miss"
         notices = (*(erased.notices if encoded is None else encoded.notices), *filled.notices)
         result = EraseResult(
             photo=erased if encoded is None else None,
             encoded=encoded,
             model=filled.model,
-            cache=cached,
+            cache="bypass" if key is None else "miss",
             width=erased.width,
             height=erased.height,
             seconds=dict(stages.seconds),
             notices=(*notices, ROUGH) if watch.rough else notices,
         )
-        if not (watch.rough or filled.notices):  # the next caller may have more time, or a model that works
-            await self._cache.put(principal.tenant_id, request, result)
+        # not of one made in haste or by a stand-in: the next caller may have more time, or a model that works
+        if key is not None and not (watch.rough or filled.notices or plan.limited):
+            kept = to_kept(result)
+            if kept is not None:
+                await self._cache.put(key, kept)
         return result
 
     # --- the steps ------------------------------------------------------------------------------------
@@ -141,8 +249,10 @@ class EraseService:
     def _decode(self, request: EraseRequest) -> tuple[Photo, Mask]:
         image, mask = request.image, request.mask
         photo = image if isinstance(image, Photo) else decode(_read(image), max_pixels=self._max_pixels)
-        known = isinstance(mask, np.ndarray)
-        hole = mask if known else decode_mask(_read(mask), max_pixels=self._max_pixels)
+        if isinstance(mask, np.ndarray):
+            hole = mask
+        else:
+            hole = decode_mask(_read(mask), max_pixels=self._max_pixels)
         options = request.options
         return photo, prepare_mask(hole, photo, dilate=options.dilate, feather=options.feather)
 
@@ -154,7 +264,7 @@ class EraseService:
 
     # --- facts ----------------------------------------------------------------------------------------
 
-    def _units(self, options: EraseOptions) -> int:
+    def units(self, options: EraseOptions) -> int:
         """What a call costs, by the model asked for; "auto" by the dearest that it may turn into."""
         cards = self.pool.cards()
         if options.model == AUTO:
@@ -164,3 +274,7 @@ class EraseService:
 
 def _read(given: bytes | Source) -> bytes:
     return given if isinstance(given, bytes) else given.read()
+
+
+def _digest(given: bytes | Source) -> bytes:
+    return hashlib.sha256(given).digest() if isinstance(given, bytes) else given.sha256()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -26,6 +25,7 @@ from magic_eraser.models.framing import working_pixels
 from magic_eraser.models.inpainter import Effort, Hole, InpaintOptions, Pixels
 from magic_eraser.models.routing import Step
 from magic_eraser.models.watch import Watch
+from magic_eraser.service.cache.key import fingerprint
 from magic_eraser.service.batches import SIDES, group
 from magic_eraser.service.fill import (
     alpha_fill,
@@ -49,6 +49,19 @@ class Job:
     mask: Mask
     options: EraseOptions
     watch: Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which models fill what.
+
+    Attributes:
+        steps: in order.
+        limited: the time that is left kept a better model from being chosen.
+    """
+
+    steps: tuple[Step, ...]
+    limited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +91,25 @@ class Inpainting:
         self._pool = pool
         self._workers = workers
 
-    def plan(self, options: EraseOptions, mask: Mask, watch: Watch) -> tuple[Step, ...]:
+    def plan(self, options: EraseOptions, mask: Mask, watch: Watch) -> Plan:
         """Which models fill what: the one asked for, or as `routing.plan` says with what is expected to take so long as
         `watch` allows."""
         if options.model != AUTO:
-            return (Step(self._card(options.model).id, mask.hole),)
-        return routing.plan(mask.hole, self._usable(), watch, partial(self._seconds, options.effort))
+            return Plan((Step(self._card(options.model).id, mask.hole),))
+        limited = False
+
+        def seconds(model: str, hole: Hole) -> float:
+            nonlocal limited
+            expected = self._seconds(options.effort, model, hole)
+            limited = limited or not routing.affordable(expected, watch)
+            return expected
+
+        return Plan(routing.plan(mask.hole, self._usable(), watch, seconds), limited)
+
+    def fingerprint(self, options: EraseOptions) -> str:
+        """Of the model asked for, or of all that "auto" may choose from now; looks at the disk then."""
+        names = self._usable() if options.model == AUTO else [options.model]
+        return fingerprint(self._card(name) for name in names)
 
     async def run(self, job: Job, steps: Sequence[Step]) -> Filled:
         """The picture, filled step by step: what one has filled is known to the next."""

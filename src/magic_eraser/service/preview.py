@@ -5,42 +5,27 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from magic_eraser.hosting.workers import Workers
 from magic_eraser.imaging.codec import Probe, decode, encode, probe
 from magic_eraser.imaging.photo import Photo
-from magic_eraser.models.watch import Watch
 
 LONGEST = 4096
 """Pixels a side that every browser's canvas and texture can hold."""
-SECONDS = 30.0
 QUALITY = 90
 
 
-async def inspect(workers: Workers, data: bytes, *, max_pixels: int) -> Probe:
+def inspect(data: bytes, *, max_pixels: int) -> Probe:
     """Format and size of an encoded picture, which is read whole.
 
     Raises:
         InvalidImage, UnsupportedFormat, ImageTooLarge: see `imaging.codec.decode`.
     """
-
-    def look() -> Probe:
-        facts = probe(data, max_pixels=max_pixels)
-        decode(data, max_pixels=max_pixels)
-        return facts
-
-    return await workers.run(Watch(SECONDS), look)
+    facts = probe(data, max_pixels=max_pixels)
+    decode(data, max_pixels=max_pixels)
+    return facts
 
 
-async def preview(workers: Workers, data: bytes, *, max_pixels: int) -> bytes:
-    """An 8-bit RGB JPEG of at most `LONGEST` px a side, transparency over white.
-
-    Raises:
-        InvalidImage, UnsupportedFormat, ImageTooLarge: see `imaging.codec.decode`.
-    """
-    return await workers.run(Watch(SECONDS), _render, data, max_pixels)
-
-
-def _render(data: bytes, max_pixels: int) -> bytes:
+def render(data: bytes, *, max_pixels: int) -> bytes:
+    """An 8-bit RGB JPEG of at most `LONGEST` px a side, transparency over white; raises as `inspect` does."""
     photo = decode(data, max_pixels=max_pixels)
     rgb = photo.rgb()
     scale = LONGEST / max(photo.width, photo.height)

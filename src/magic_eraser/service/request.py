@@ -193,8 +193,9 @@ class EraseResult:
         model: the id of the model that ran.
         cache: where the result came from.
         width, height: of the result.
-        seconds: by stage: decode, filter, queue, inpaint, encode.
+        seconds: by stage: cache, queue, decode, filter, inpaint, encode.
         notices: what could not be kept, and why.
+        slept: seconds for which the server had slept before this request; None where it was awake.
     """
 
     photo: Photo | None
@@ -205,3 +206,4 @@ class EraseResult:
     height: int
     seconds: dict[str, float]
     notices: tuple[Notice, ...]
+    slept: float | None = None

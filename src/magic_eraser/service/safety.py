@@ -9,7 +9,13 @@ from magic_eraser.models.watch import Watch
 
 
 class ContentFilter(Protocol):
-    """Looks at a picture before it is worked on."""
+    """Looks at a picture before it is worked on.
+
+    Attributes:
+        id: of the filter and of how strict it is: a result that another one let pass is not taken from the cache.
+    """
+
+    id: str
 
     async def check(self, photo: Photo, watch: Watch) -> None:
         """Raise `ContentBlocked` where the picture must not be worked on."""
@@ -18,6 +24,8 @@ class ContentFilter(Protocol):
 
 class NullFilter:
     """Looks at nothing."""
+
+    id = "null"
 
     async def check(self, photo: Photo, watch: Watch) -> None:
         return None

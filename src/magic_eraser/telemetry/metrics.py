@@ -67,6 +67,29 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.active_users = Gauge(
+            "iopaint_active_users",
+            "Callers (tenants, or addresses of those unknown) that asked for something in the last five minutes.",
+            registry=self.registry,
+        )
+        self.cache_requests = Counter(
+            "eraser_cache_requests",
+            "What the result cache was asked, and what came of it.",
+            ("backend", "result"),
+            registry=self.registry,
+        )
+        self.redis_errors = Counter(
+            "eraser_redis_errors",
+            "Calls to Redis that failed; the work went on without.",
+            registry=self.registry,
+        )
+        self.jobs = Gauge(
+            "eraser_jobs",
+            "Batch jobs in each state, as the database had them at the last look.",
+            ("state",),
+            registry=self.registry,
+        )
+
     def observe_stage(self, stage: str, model: str, seconds: float) -> None:
         """One stage of one erase request is over."""
         self.stage_seconds.labels(stage, model).observe(seconds)
@@ -74,6 +97,10 @@ class Metrics:
     def refused(self, reason: str) -> None:
         """Somebody was turned away at the door; `reason` is the error's code."""
         self.rejected.labels(reason).inc()
+
+    def cache_result(self, backend: str, result: str) -> None:
+        """The cache was asked for something."""
+        self.cache_requests.labels(backend, result).inc()
 
     def render(self) -> bytes:
         """The text exposition format, version 0.0.4."""

@@ -22,7 +22,7 @@ from starlette.middleware.cors import CORSMiddleware
 from magic_eraser.models.catalog import AUTO
 from magic_eraser.models.inpainter import Effort
 from magic_eraser.service.erase import EraseService
-from magic_eraser.ui.simple_mode import Handlers
+from magic_eraser.ui.simple_mode import Arrive, Handlers, as_owner
 from magic_eraser.ui.simple_mode_guard import GuardedBlocks, OnlyWhatIsUsed
 from magic_eraser.ui.simple_mode_text import TEXTS, TITLE, Language, first_language
 
@@ -46,6 +46,7 @@ def build_app(
     *,
     folder: Path,
     language: Callable[[str], Language] = first_language,
+    arrive: Arrive = as_owner,
     max_body_bytes: int | None = None,
 ) -> FastAPI:
     """The application to mount; its lifespan must be entered, and left in the same task.
@@ -54,6 +55,7 @@ def build_app(
         service: where every erase goes.
         folder: where uploads and results lie; see `simple_mode_folder`.
         language: Accept-Language header to the language a caller reads.
+        arrive: see `simple_mode.Handlers`.
         max_body_bytes: largest file that may be uploaded; None for no limit.
     """
     i18n = _i18n()
@@ -65,7 +67,7 @@ def build_app(
         delete_cache=(KEEP_SECONDS, KEEP_SECONDS),  # how often files are looked for, at what age deleted
     )
     with blocks:
-        model = _fill(Handlers(service, language, folder), service, i18n)
+        model = _fill(Handlers(service, language, folder, arrive), service, i18n)
         # A model may come, or go, while the server runs: each visit finds those of its time.
         blocks.load(
             lambda: gr.Dropdown(choices=_models(service, i18n)),

@@ -38,6 +38,7 @@ class Build(Protocol):
         language: Callable[[str], Language],
         folder: Path,
         max_body_bytes: int | None,
+        **more: Any,
     ) -> FastAPI: ...
 
 
@@ -69,6 +70,7 @@ class LazySimpleMode:
             removed on `close`; the system's where None.
         max_body_bytes: largest file that may be uploaded; None for no limit.
         build: makes the application.
+        more: for `build`.
     """
 
     def __init__(
@@ -79,10 +81,11 @@ class LazySimpleMode:
         temp_dir: Path | None = None,
         max_body_bytes: int | None = None,
         build: Build = import_and_build,
+        **more: Any,
     ) -> None:
         self._language = language or first_language
         self._temp_dir = temp_dir
-        self._build = partial(build, service, language=self._language, max_body_bytes=max_body_bytes)
+        self._build = partial(build, service, language=self._language, max_body_bytes=max_body_bytes, **more)
         self._life: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[FastAPI] | None = None
         self._closing = asyncio.Event()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from magic_eraser.accounts.principal import LOCAL_OWNER
+from magic_eraser.accounts.principal import LOCAL_OWNER, Principal
 from magic_eraser.errors import EmptyMask, EraserError, InternalError, InvalidMask, MaskSizeMismatch
 from magic_eraser.imaging.codec import extension_of, probe
 from magic_eraser.imaging.photo import Hole
@@ -35,6 +35,15 @@ Uploaded = dict[str, Any] | None
 """Gradio's FileData as JSON: `path`, `orig_name` and more."""
 
 
+Arrive = Callable[[str], Awaitable[Principal]]
+"""The address that a call comes from (empty where unknown) to who calls; raises `RateLimited`."""
+
+
+async def as_owner(_address: str) -> Principal:
+    """Everybody, without a limit."""
+    return LOCAL_OWNER
+
+
 class Handlers:
     """The events. They take files as Gradio stored them, not decoded: EXIF, profile and depth go on to the service.
 
@@ -42,12 +51,20 @@ class Handlers:
         service: where every erase goes.
         language: Accept-Language header to the language a caller reads.
         folder: where Gradio keeps its files; a result is written there and is deleted with them.
+        arrive: counts a call, and says whose it is.
     """
 
-    def __init__(self, service: EraseService, language: Callable[[str], Language], folder: Path) -> None:
+    def __init__(
+        self,
+        service: EraseService,
+        language: Callable[[str], Language],
+        folder: Path,
+        arrive: Arrive = as_owner,
+    ) -> None:
         self._service = service
         self._language = language
         self._folder = folder
+        self._arrive = arrive
 
     async def predict(
         self, image: Uploaded, mask: Uploaded, model: str = AUTO, request: gr.Request | None = None
@@ -79,7 +96,8 @@ class Handlers:
             photo = _file(image, "no_image", language)
             hole = _file(mask, "no_mask", language)
             mask_bytes = await asyncio.to_thread(hole.read_bytes)
-            return await self._erase(photo, image, mask_bytes, _options(*choices), language)
+            caller = await self._arrive(_address(request))
+            return await self._erase(caller, photo, image, mask_bytes, _options(*choices), language)
 
     async def paint(
         self, drawing: dict[str, Any] | None, model: str, effort: str, grow: bool, request: gr.Request
@@ -93,15 +111,22 @@ class Handlers:
             layers = [_file(layer, "file_gone", language) for layer in drawing.get("layers") or ()]
             hole = await asyncio.to_thread(_painted, photo, layers, language)
             options = _options(model, effort, grow)
-            result = await self._erase(photo, background, hole, options, language)
+            caller = await self._arrive(_address(request))
+            result = await self._erase(caller, photo, background, hole, options, language)
         return _shown(background, result)
 
     async def _erase(
-        self, photo: Path, uploaded: Uploaded, mask: bytes | Hole, options: EraseOptions, language: Language
+        self,
+        caller: Principal,
+        photo: Path,
+        uploaded: Uploaded,
+        mask: bytes | Hole,
+        options: EraseOptions,
+        language: Language,
     ) -> str:
         image = await asyncio.to_thread(photo.read_bytes)
         request = EraseRequest(image, mask, options)
-        result = await self._service.erase(LOCAL_OWNER, request)
+        result = await self._service.erase(caller, request)
         for notice in result.notices:
             gr.Info(notice.message_zh if language == "zh" else notice.message)
         assert result.encoded is not None  # asked for by the request's default
@@ -111,6 +136,11 @@ class Handlers:
     def _reads(self, request: gr.Request | None) -> Language:
         headers: Mapping[str, str] = request.headers if request is not None else {}
         return self._language(headers.get("accept-language", ""))
+
+
+def _address(request: gr.Request | None) -> str:
+    client = getattr(request, "client", None)
+    return str(client.host) if client is not None else ""
 
 
 @contextmanager

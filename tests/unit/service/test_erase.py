@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from magic_eraser.accounts.principal import LOCAL_OWNER
+from magic_eraser.accounts.principal import LOCAL_OWNER, Principal
 from magic_eraser.billing.quota import Reservation
 from magic_eraser.errors import (
     Cancelled,
@@ -22,39 +23,45 @@ from magic_eraser.hosting.workers import Workers
 from magic_eraser.imaging.photo import Photo
 from magic_eraser.models.inpainter import Effort
 from magic_eraser.models.watch import Watch
+from magic_eraser.service.activity import Activity
 from magic_eraser.service.admission import SlotAdmission
+from magic_eraser.service.cache import Kept
 from magic_eraser.service.erase import EraseService
-from magic_eraser.service.request import EraseOptions, EraseRequest
+from magic_eraser.service.request import EraseOptions, EraseRequest, Keeping
+from magic_eraser.service.safety import NullFilter
 from slow_model import SlowInpainter, catalog_with
 
 
 class Diary:
     """Stands for every port, and writes down what it is asked."""
 
+    id = "diary"
+    backend = "diary"
+
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.kept = None
+        self.shelf: dict[str, Kept] = {}
 
-    async def reserve(self, principal, units):
+    async def reserve(self, principal, units, within=None):
         self.lines.append(f"reserve {units}")
         return Reservation("r1", units)
 
-    async def settle(self, reservation, units):
+    async def settle(self, reservation, units, within=None):
         self.lines.append(f"settle {reservation.id} {units}")
 
-    async def release(self, reservation):
+    async def release(self, reservation, within=None):
         self.lines.append(f"release {reservation.id}")
 
     async def check(self, photo, watch):
         self.lines.append("filter")
 
-    async def get(self, tenant_id, request, model):
-        self.lines.append(f"cache get {tenant_id} {model}")
-        return self.kept
+    async def get(self, key):
+        self.lines.append("cache get")
+        return self.shelf.get(key)
 
-    async def put(self, tenant_id, request, result):
+    async def put(self, key, kept):
         self.lines.append("cache put")
-        self.kept = result
+        self.shelf[key] = kept
 
 
 @pytest.fixture
@@ -92,23 +99,76 @@ def run(work):
 def test_the_steps_come_in_their_order(build, diary, coffee_png, dot_png):
     result = run(build().erase(LOCAL_OWNER, request(coffee_png, dot_png, "telea")))
 
-    assert diary.lines == ["reserve 1", "filter", "cache get local telea", "cache put", "settle r1 1"]
-    assert list(result.seconds) == ["queue", "decode", "filter", "inpaint", "encode"]
+    assert diary.lines == ["cache get", "reserve 1", "filter", "cache put", "settle r1 1"]
+    assert list(result.seconds) == ["cache", "queue", "decode", "filter", "inpaint", "encode"]
     assert result.cache == "miss"
     assert result.model == "telea"
 
 
-def test_a_kept_result_is_answered_and_costs_nothing(build, diary, coffee_png, dot_png):
-    service = build()
-    first = run(service.erase(LOCAL_OWNER, request(coffee_png, dot_png, "telea")))
-    diary.kept = type(first)(**{name: getattr(first, name) for name in first.__slots__} | {"cache": "hit"})
+def test_a_kept_result_is_answered_without_a_slot_and_costs_nothing(build, diary, coffee_png, dot_png):
+    first = run(build().erase(LOCAL_OWNER, request(coffee_png, dot_png, "telea")))
     diary.lines.clear()
+    shut = SlotAdmission(slots=1, depth=0)
+    shut.drain()
 
-    second = run(service.erase(LOCAL_OWNER, request(coffee_png, dot_png, "telea")))
+    second = run(build(admission=shut).erase(LOCAL_OWNER, request(coffee_png, dot_png, "telea")))
 
     assert second.cache == "hit"
-    assert diary.lines[-1] == "settle r1 0"
-    assert "cache put" not in diary.lines
+    assert second.encoded == first.encoded
+    assert (second.model, second.width, second.height) == ("telea", 600, 400)
+    assert diary.lines == ["cache get"]
+
+
+def test_another_tenant_option_or_filter_does_not_find_it(build, diary, coffee_png, dot_png):
+    class Stricter(NullFilter):
+        id = "stricter"
+
+    asked = request(coffee_png, dot_png, "telea")
+    run(build().erase(LOCAL_OWNER, asked))
+    for principal, again, service in [
+        (Principal("other", "owner"), asked, build()),
+        (LOCAL_OWNER, request(coffee_png, dot_png, "telea", radius=5), build()),
+        (LOCAL_OWNER, asked, build(content_filter=Stricter())),
+    ]:
+        assert run(service.erase(principal, again)).cache == "miss"
+    assert len(diary.shelf) == 4
+
+
+@pytest.mark.parametrize(
+    ("keeping", "told", "asked", "kept"),
+    [("forbidden", "bypass", 0, 0), ("refresh", "miss", 0, 1), ("allowed", "miss", 1, 1)],
+)
+def test_what_the_caller_says_of_keeping_holds(build, diary, coffee_png, dot_png, keeping, told, asked, kept):
+    wanted = replace(request(coffee_png, dot_png, "telea"), keeping=Keeping(keeping))
+
+    assert run(build().erase(LOCAL_OWNER, wanted)).cache == told
+    assert (diary.lines.count("cache get"), len(diary.shelf)) == (asked, kept)
+
+
+def test_equal_requests_at_once_are_one_piece_of_work_and_one_charge(build, slow, diary, coffee_png, dot_png):
+    async def story():
+        service = build()
+        asked = [service.erase(LOCAL_OWNER, request(coffee_png, dot_png)) for _ in range(5)]
+        return await asyncio.gather(*asked)
+
+    results = run(story())
+
+    assert sorted(result.cache for result in results) == ["hit"] * 4 + ["miss"]
+    assert len({result.encoded.data for result in results}) == 1
+    assert (len(slow.asked), diary.lines.count("settle r1 1")) == (1, 1)
+
+
+def test_one_of_two_equal_callers_may_go_and_the_work_goes_on(build, slow, coffee_png, dot_png):
+    async def story():
+        service = build()
+        first = asyncio.create_task(service.erase(LOCAL_OWNER, request(coffee_png, dot_png)))
+        second = asyncio.create_task(service.erase(LOCAL_OWNER, request(coffee_png, dot_png)))
+        await asyncio.to_thread(slow.begun.acquire)
+        first.cancel()
+        return await second
+
+    assert run(story()).model == "slow"
+    assert (len(slow.asked), slow.stopped_by) == (1, [])
 
 
 def test_a_failure_charges_nothing(build, diary, coffee_png, dot):
@@ -116,6 +176,7 @@ def test_a_failure_charges_nothing(build, diary, coffee_png, dot):
         run(build().erase(LOCAL_OWNER, request(coffee_png, np.zeros_like(dot))))
 
     assert diary.lines == ["reserve 1", "release r1"]
+    assert diary.shelf == {}
 
 
 def test_a_wrong_model_is_refused_before_anything_is_reserved(build, diary, coffee_png, dot_png):
@@ -127,7 +188,7 @@ def test_a_wrong_model_is_refused_before_anything_is_reserved(build, diary, coff
 
 def test_an_exhausted_quota_ends_it_before_the_picture_is_decoded(build, coffee_png, dot_png):
     class Empty(Diary):
-        async def reserve(self, principal, units):
+        async def reserve(self, principal, units, within=None):
             raise QuotaExhausted(retry_after=100)
 
     with pytest.raises(QuotaExhausted):
@@ -136,6 +197,8 @@ def test_an_exhausted_quota_ends_it_before_the_picture_is_decoded(build, coffee_
 
 def test_a_blocked_picture_is_not_worked_on(build, slow, diary, coffee_png, dot_png):
     class Strict:
+        id = "strict"
+
         async def check(self, photo, watch):
             raise ContentBlocked
 
@@ -143,7 +206,7 @@ def test_a_blocked_picture_is_not_worked_on(build, slow, diary, coffee_png, dot_
         run(build(content_filter=Strict()).erase(LOCAL_OWNER, request(coffee_png, dot_png)))
 
     assert slow.most_running == 0
-    assert diary.lines == ["reserve 1", "release r1"]
+    assert diary.lines == ["cache get", "reserve 1", "release r1"]
 
 
 def test_past_the_deadline_the_work_stops_and_nothing_is_charged(build, slow, diary, coffee_png, dot_png):
@@ -210,7 +273,7 @@ def test_every_stage_is_observed_even_of_a_failure(build, coffee_png, dot_png):
         run(service.erase(LOCAL_OWNER, request(coffee_png, np.zeros((400, 600), bool), "telea")))
 
     assert ("inpaint", "telea") in seen
-    assert seen[-2:] == [("queue", "none"), ("decode", "none")]
+    assert seen[-3:] == [("cache", "none"), ("queue", "none"), ("decode", "none")]
 
 
 def test_a_model_is_made_ready_once_however_many_ask(coffee_png, dot_png):
@@ -352,3 +415,23 @@ def test_auto_growth_takes_what_the_stroke_left(build, encode):
 
     assert (left[(away > 38.5) & (away < 39.5)] == 40).all()
     assert none.min() > 150
+
+
+def test_who_paid_before_is_not_charged_again(build, diary, coffee_png, dot_png):
+    wanted = request(coffee_png, dot_png, "telea")
+
+    run(build().erase(LOCAL_OWNER, wanted, prepaid=Reservation("job", 1)))
+
+    assert [line for line in diary.lines if "cache" not in line] == ["filter"]
+
+
+def test_the_first_request_after_a_sleep_is_told(build, coffee_png, dot_png):
+    activity = Activity()
+    service = build(activity=activity)
+    activity.fall_asleep()
+
+    first = run(service.erase(LOCAL_OWNER, request(coffee_png, dot_png, "telea")))
+    second = run(service.erase(LOCAL_OWNER, request(coffee_png, dot_png, "ns")))
+
+    assert first.slept is not None
+    assert second.slept is None

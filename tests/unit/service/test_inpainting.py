@@ -16,6 +16,7 @@ from magic_eraser.models.catalog import CATALOG
 from magic_eraser.models.entry import Entry
 from magic_eraser.models.inpainter import Effort
 from magic_eraser.models.watch import Watch
+from magic_eraser.service.cache import NullCache
 from magic_eraser.service.erase import EraseService
 from magic_eraser.service.request import EraseOptions, EraseRequest
 from slow_model import SlowInpainter
@@ -100,12 +101,9 @@ def test_the_quick_models_alone_need_no_notice(erase_with):
 def test_what_fell_back_is_not_kept(coffee_png, dot_png):
     kept = []
 
-    class Keeper:
-        async def get(self, *_):
-            return None
-
-        async def put(self, _tenant, _request, result):
-            kept.append(result.model)
+    class Keeper(NullCache):
+        async def put(self, _key, result):
+            kept.append(result.facts["model"])
 
     model = FailingInpainter(UnusableOutput())
     workers = Workers(threads=1)

@@ -12,12 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from magic_eraser.api.accept import prefers_image
-from magic_eraser.api.deps import Caller, TheRooms, WhileOpen, unless_gone
+from magic_eraser.api.deps import Caller, Seconds, TheRooms, WhileOpen, unless_gone
+from magic_eraser.api.metered import Metered
 from magic_eraser.api.forms import picture, read_fields
 from magic_eraser.api.problems import responses
 from magic_eraser.imaging.codec import FORMATS
+from magic_eraser.models.watch import Watch
 from magic_eraser.service.images import StoredImage
-from magic_eraser.service.preview import inspect, preview
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
 
@@ -80,19 +81,17 @@ class Image(BaseModel):
 @router.post(
     "",
     status_code=201,
-    dependencies=[WhileOpen],
+    dependencies=[WhileOpen, Metered],
     summary="Upload a picture",
     response_model=Image,
-    responses=responses(400, 413, 415, 422, 503),
+    responses=responses(400, 408, 413, 415, 422, 429, 503, 504, 507),
     openapi_extra=_UPLOAD,
 )
-async def upload(request: Request, rooms: TheRooms, caller: Caller) -> Image:
+async def upload(request: Request, rooms: TheRooms, caller: Caller, seconds: Seconds) -> Image:
     """The picture is read whole, so that a broken file is refused here and not at the first erase."""
     fields = await read_fields(request)
     data = picture(fields.get("image"), "image")
-    facts = await unless_gone(
-        request, inspect(rooms.workers, data, max_pixels=rooms.settings.limits.max_pixels)
-    )
+    facts = await unless_gone(request, rooms.service.inspect(caller, data, Watch(seconds)))
     stored = await asyncio.to_thread(
         rooms.images.put,
         caller.tenant_id,
@@ -135,15 +134,14 @@ async def content(image_id: str, rooms: TheRooms, caller: Caller) -> Response:
     "/{image_id}/preview",
     summary="As a JPEG that every browser shows",
     response_class=Response,
-    responses={**_PREVIEW, **responses(404)},
+    responses={**_PREVIEW, **responses(404, 503, 504)},
 )
-async def show_preview(image_id: str, request: Request, rooms: TheRooms, caller: Caller) -> Response:
+async def show_preview(
+    image_id: str, request: Request, rooms: TheRooms, caller: Caller, seconds: Seconds
+) -> Response:
     """For what browsers cannot show themselves: TIFF, HEIC, 16 bit, CMYK."""
     stored = await asyncio.to_thread(rooms.images.get, caller.tenant_id, image_id)
-    data = await asyncio.to_thread(stored.read)
-    jpeg = await unless_gone(
-        request, preview(rooms.workers, data, max_pixels=rooms.settings.limits.max_pixels)
-    )
+    jpeg = await unless_gone(request, rooms.service.preview(caller, stored, Watch(seconds)))
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 

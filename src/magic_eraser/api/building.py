@@ -1,0 +1,94 @@
+"""Everything behind the routes, joined. Does no I/O: the lifespan opens and closes it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+
+from magic_eraser.api.rooms import Rooms
+from magic_eraser.billing.quota import NullQuota, Quota
+from magic_eraser.db.blobs import Blobs
+from magic_eraser.db.database import Database
+from magic_eraser.hosting import cores
+from magic_eraser.hosting.options import HostingOptions
+from magic_eraser.hosting.pool import LocalPool, ModelPool, ModelState
+from magic_eraser.hosting.workers import Workers
+from magic_eraser.jobs.claims import Claims
+from magic_eraser.jobs.runner import JobRunner
+from magic_eraser.jobs.store import JobStore
+from magic_eraser.jobs.webhooks import WebhookSender
+from magic_eraser.models.availability import why_not
+from magic_eraser.models.entry import Entry
+from magic_eraser.models.weights import WeightStore
+from magic_eraser.service.activity import Activity
+from magic_eraser.service.admission import SlotAdmission
+from magic_eraser.service.cache import Cache
+from magic_eraser.service.cache.make import cache_of
+from magic_eraser.service.erase import EraseService
+from magic_eraser.service.idempotency.keys import IdempotencyKeys
+from magic_eraser.service.images import ImageStore
+from magic_eraser.service.rates import LimitedRates, NullRates, Rates
+from magic_eraser.service.redis_link import RedisLink
+from magic_eraser.service.safety import ContentFilter
+from magic_eraser.service.storage import blobs_of, database_of
+from magic_eraser.settings import Settings
+from magic_eraser.telemetry.active import ActiveUsers
+from magic_eraser.telemetry.logging import get_logger
+from magic_eraser.telemetry.metrics import Metrics
+
+log = get_logger(__name__)
+
+ANSWER_MARGIN = 60.0
+"""Seconds beyond the longest deadline after which a request with an `Idempotency-Key` is taken for dead: its decoding
+before and its storing after the work are not in the deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a deployment may bring of its own; the null twins where None."""
+
+    quota: Quota | None = None
+    content_filter: ContentFilter | None = None
+    cache: Cache | None = None
+
+
+def build_rooms(
+    settings: Settings, weights: WeightStore, catalog: Mapping[str, Entry], ports: Ports
+) -> Rooms:
+    """One of each."""
+    metrics = Metrics()
+    users = ActiveUsers()
+    metrics.active_users.set_function(users.count)
+    workers = Workers(settings.queue.slots)
+    pool = _pool(settings, weights, catalog, workers, metrics)
+    admission = SlotAdmission(
+        settings.queue.slots,
+        settings.queue.depth,
+        aging_seconds=settings.queue.aging_seconds,
+        on_refusal=metrics.refused,
+    )
+    metrics.queue_depth.set_function(lambda: admission.waiting)
+    redis = _redis(settings, metrics)
+    cache = ports.cache or cache_of(settings, redis, metrics.cache_result)
+    quota = ports.quota or NullQuota()
+    activity = Activity()
+    service = EraseService(
+        pool,
+        workers,
+        admission=admission,
+        quota=quota,
+        content_filter=ports.content_filter,
+        cache=cache,
+        activity=activity,
+        max_pixels=settings.limits.max_pixels,
+        deadline_seconds=settings.queue.deadline_seconds,
+        observe=metrics.observe_stage,
+    )
+    database = database_of(settings)
+    blobs = blobs_of(settings, database)
+    ...

@@ -1,0 +1,68 @@
+"""What the server does for itself once a minute, and how it falls asleep."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from magic_eraser.api.rooms import Rooms
+from magic_eraser.errors import EraserError
+from magic_eraser.hosting import memory
+from magic_eraser.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+
+SECONDS = 60.0
+
+
+async def keep_house(rooms: Rooms) -> None:
+    """Until cancelled: what is over its time goes, the memory of requests that are done goes back, and a server that
+    nobody uses sleeps."""
+    while True:
+        if not rooms.activity.asleep:
+            for chore in _chores(rooms):
+                await _done(chore)
+            if rooms.admission.running == 0:
+                await asyncio.to_thread(memory.give_back)
+        await asyncio.sleep(await _until_next(rooms))
+
+
+def _chores(rooms: Rooms) -> list[Callable[[], Awaitable[object]]]:
+    return [
+        lambda: asyncio.to_thread(rooms.images.sweep),
+        rooms.cache.trim,
+        rooms.idempotency.sweep,
+        rooms.claims.sweep,
+    ]
+
+
+async def _done(chore: Callable[[], Awaitable[object]]) -> None:
+    """One that fails, as where the database is gone, is done the next time."""
+    try:
+        await chore()
+    except (EraserError, OSError) as error:
+        log.warning("chore_failed", chore=getattr(chore, "__qualname__", str(chore)), reason=str(error))
+
+
+async def _until_next(rooms: Rooms) -> float:
+    """Seconds to the next round: sooner where it is nearly time to sleep."""
+    limit = rooms.settings.server.sleep_after_seconds
+    if not limit or rooms.activity.asleep:
+        return SECONDS
+    left = limit - rooms.activity.idle_seconds
+    if left > 0 or rooms.runner.busy:
+        return min(SECONDS, max(left, 1.0))
+    await fall_asleep(rooms)
+    return SECONDS
+
+
+async def fall_asleep(rooms: Rooms) -> None:
+    """Everything that a later request can bring back leaves memory; nothing but the sockets is waited on closely."""
+    if not rooms.activity.fall_asleep():
+        return
+    rooms.runner.doze()
+    await rooms.pool.rest()
+    await rooms.cache.trim()
+    await rooms.database.close()
+    await asyncio.to_thread(memory.give_back)
+    log.info("asleep", idle_seconds=round(rooms.activity.idle_seconds))

@@ -1,0 +1,34 @@
+"""From the first signal to the end: out of the balancer, no new work, what runs is finished, the rest given back."""
+
+from __future__ import annotations
+
+import asyncio
+
+from magic_eraser.api.rooms import Rooms
+from magic_eraser.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+
+
+async def leave(rooms: Rooms) -> bool:
+    """Empty the house, in order; whether it was empty before `drain_seconds` were over.
+
+    `/readyz` says 503 from the first moment; for `grace_seconds` work is still taken, so that a balancer has time to
+    look; then the door is closed, items of jobs go back to the queue for the next server, and requests are finished.
+    """
+    settings = rooms.settings.server
+    rooms.leaving = True
+    door = rooms.admission
+    if settings.grace_seconds:
+        log.info("leaving", grace_seconds=settings.grace_seconds)
+        await asyncio.sleep(settings.grace_seconds)
+    door.drain()
+    log.info("draining", running=door.running, waiting=door.waiting)
+    try:
+        async with asyncio.timeout(settings.drain_seconds):
+            await rooms.runner.stop()
+            await door.idle()
+    except TimeoutError:
+        log.warning("drain_limit_passed", running=door.running)
+        return False
+    return True
