@@ -35,9 +35,7 @@ class BareLoop:
 
     def run(self, seconds: float) -> tuple[float, float]:
         """Fills a second of all processes, and CPU seconds of one."""
-        rounds = [
-            self._pool.submit(_loop, self._image, self._masks, seconds) for _ in range(self.processes)
-        ]
+        rounds = [self._pool.submit(_loop, self._image, self._masks, seconds) for _ in range(self.processes)]
         done = [each.result() for each in rounds]
         rate = sum(count / wall for count, wall, _ in done)
         return rate, sum(cpu for _, _, cpu in done) / sum(count for count, _, _ in done)

@@ -5,6 +5,7 @@ python benchmarks/load.py
 
 from __future__ import annotations
 
+import atexit
 import statistics
 import sys
 import tempfile
@@ -35,9 +36,8 @@ MIB = 1024**2
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, one_process() as pool:
-        server = Server(Path(folder) / "data", ERASER_CACHE__BACKEND="null")
-        server.wait_ready()
-        rows = {format: beside_bare_loop(server, pool, format) for format in ("jpeg", "png")}
+        server = running(Path(folder) / "data", ERASER_CACHE__BACKEND="null")
+        rows = {name: beside_bare_loop(server, pool, name) for name in ("jpeg", "png")}
         able = rows["jpeg"]["requests_per_second"]
         crowded = overload(server, pool, able)
         server.stop()
@@ -122,12 +122,18 @@ def slope(each_second: Sequence[float]) -> float:
     return round(float(np.polyfit(np.arange(len(late)), late, 1)[0] * 60), 2) if len(late) > 1 else 0.0
 
 
+def running(folder: Path, **environment: str) -> Server:
+    """A server of our own that is ready, and that ends with us, whatever happens."""
+    server = Server(folder, **environment)
+    atexit.register(server.process.kill)
+    server.wait_ready()
+    return server
+
+
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:
     """Of answers' times."""
     p50, p95 = np.percentile(seconds, [50, 95])
     return {"p50_seconds": round(float(p50), 3), "p95_seconds": round(float(p95), 3)}
-
-
 
 
 if __name__ == "__main__":

@@ -93,6 +93,8 @@ class Load:
         per_second: by all together, whether or not what was sent is answered; None: each client sends its next
             request once it has its answer.
         address: see `Line`.
+        after: seconds to wait first.
+        pause: seconds between an answer and the client's next request.
     """
 
     port: int
@@ -101,6 +103,8 @@ class Load:
     seconds: float
     per_second: float | None = None
     address: str = "127.0.0.1"
+    after: float = 0.0
+    pause: float = 0.0
 
 
 def drive(load: Load) -> list[Answer]:
@@ -108,8 +112,17 @@ def drive(load: Load) -> list[Answer]:
     return asyncio.run(_drive(load))
 
 
+def drive_together(loads: Sequence[Load]) -> list[list[Answer]]:
+    """Several crowds at once; the answers of each."""
+
+    async def all_of_them() -> list[list[Answer]]:
+        return await asyncio.gather(*map(_drive, loads))
+
+    return asyncio.run(all_of_them())
+
+
 def start(load: Load, pool: ProcessPoolExecutor) -> Future[list[Answer]]:
-    """The same in `pool`, made by `one_process`."""
+    """`drive` in `pool`, made by `one_process`."""
     return pool.submit(drive, load)
 
 
@@ -121,29 +134,31 @@ def one_process() -> ProcessPoolExecutor:
 async def _drive(load: Load) -> list[Answer]:
     turns = itertools.cycle(load.requests)
     answers: list[Answer] = []
+    await asyncio.sleep(load.after)
     end = time.monotonic() + load.seconds
-    client = _steady if load.per_second else _one_by_one
-    await asyncio.gather(*(client(load, number, turns, end, answers) for number in range(load.clients)))
+    if load.per_second is None:
+        work = [_one_by_one(load, turns, end, answers) for _ in range(load.clients)]
+    else:
+        beat = load.clients / load.per_second
+        firsts = [time.monotonic() + beat * number / load.clients for number in range(load.clients)]
+        work = [_steady(load, beat, first, turns, end, answers) for first in firsts]
+    await asyncio.gather(*work)
     return answers
 
 
-async def _one_by_one(
-    load: Load, number: int, turns: Iterator[bytes], end: float, answers: list[Answer]
-) -> None:
+async def _one_by_one(load: Load, turns: Iterator[bytes], end: float, answers: list[Answer]) -> None:
     line = Line(load.port, load.address)
     while time.monotonic() < end:
         answers.append(await line.ask(next(turns)))
+        await asyncio.sleep(load.pause)
     await line.close()
 
 
 async def _steady(
-    load: Load, number: int, turns: Iterator[bytes], end: float, answers: list[Answer]
+    load: Load, beat: float, due: float, turns: Iterator[bytes], end: float, answers: list[Answer]
 ) -> None:
     """A request at each beat; one that finds its client's lines all busy opens another."""
-    assert load.per_second is not None
     free: list[Line] = []
-    beat = load.clients / load.per_second
-    due = time.monotonic() + beat * number / load.clients
 
     async def send() -> None:
         line = free.pop() if free else Line(load.port, load.address)

@@ -44,7 +44,9 @@ def form(fields: Mapping[str, str | bytes], boundary: str = BOUNDARY) -> bytes:
     """A multipart body; bytes become files."""
     parts = []
     for name, value in fields.items():
-        file = f'; filename="{name}"\r\nContent-Type: application/octet-stream' if type(value) is bytes else ""
+        file = (
+            f'; filename="{name}"\r\nContent-Type: application/octet-stream' if type(value) is bytes else ""
+        )
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
         parts += [head.encode(), value if isinstance(value, bytes) else value.encode(), b"\r\n"]
     return b"".join([*parts, f"--{boundary}--\r\n".encode()])

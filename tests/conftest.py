@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
+pytest_plugins = ["databases"]  # PostgreSQL, SQLite, Redis: see there for how to use them
+
 Encode = Callable[..., bytes]
 
 

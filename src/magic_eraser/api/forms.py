@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import base64
-import binascii
-import json
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, PlainValidator, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from magic_eraser.api import base64_text
+from magic_eraser.api.base64_text import NotBase64
+from magic_eraser.api.bodies import read_body, read_json_body
 from magic_eraser.api.problems import translate
+from magic_eraser.api.spool import Upload
 from magic_eraser.errors import EraserError, InvalidImage, InvalidMask, ValidationFailed
 from magic_eraser.imaging.mask import MAX_GROWTH, Growth
 
 M = TypeVar("M", bound=BaseModel)
-_DATA_URL = re.compile(r"\s*data:[^,;]*(?:;[^,;]*)*;base64,", re.IGNORECASE)
-_SPACE = re.compile(r"\s+")
 _PIXELS: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=0, le=MAX_GROWTH)])
 
 
@@ -85,53 +82,13 @@ QualityOrHigh = Annotated[
 
 
 async def read_fields(request: Request) -> dict[str, Any]:
-    """The body's fields; files of a multipart body as bytes.
-
-    Raises:
-        ValidationFailed: neither multipart nor a JSON object, or broken.
-        BodyTooLarge: see `middleware.BodyCap`.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
-        return await _read_form(request)
-    if kind == "application/json" or kind.endswith("+json"):
-        return await read_json(request)
-    raise ValidationFailed(
-        f'The Content-Type is "{kind}"; send multipart/form-data or application/json.',
-        f"Content-Type 为“{kind}”；请使用 multipart/form-data 或 application/json。",
-    )
+    """The body's fields; files of a form, and pictures as long base64, as `Upload`. Raises as `read_body` does."""
+    return (await read_body(request)).fields
 
 
 async def read_json(request: Request) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        ValidationFailed: it is something else.
-    """
-    try:
-        body = json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
-        raise ValidationFailed(
-            f"The body is not valid JSON: {str(error)[:200]}.", "请求内容不是有效的 JSON。"
-        ) from None
-    if not isinstance(body, dict):
-        raise ValidationFailed("The body must be a JSON object.", "请求内容必须是 JSON 对象。")
-    return body
-
-
-async def _read_form(request: Request) -> dict[str, Any]:
-    try:
-        async with request.form(max_files=8, max_fields=64) as form:
-            fields: dict[str, Any] = {}
-            for name, value in form.multi_items():
-                if name in fields:
-                    raise ValidationFailed(
-                        f'The field "{name[:60]}" comes twice.', f"字段“{name[:60]}”重复。"
-                    )
-                fields[name] = await value.read() if isinstance(value, UploadFile) else value
-            return fields
-    except HTTPException as error:
-        raise ValidationFailed(f"The form cannot be read: {error.detail}.", "无法解析上传的表单。") from None
+    """A JSON object, whatever its Content-Type says; pictures in it as `Upload`. Raises as `read_body` does."""
+    return (await read_json_body(request)).fields
 
 
 def validate(model: type[M], fields: Mapping[str, Any]) -> M:
@@ -146,34 +103,34 @@ def validate(model: type[M], fields: Mapping[str, Any]) -> M:
         raise translate(error) or error from None
 
 
-def picture(value: Any, name: str) -> bytes:
-    """The bytes of a picture field: a file, bare base64 or a data URL.
+def picture(value: Any, name: str) -> bytes | Upload:
+    """A picture field: a file, bare base64 or a data URL. Bytes where it is small.
 
     Args:
-        value: bytes or str.
+        value: as in a body's fields.
         name: "image" or "mask"; decides the error.
 
     Raises:
         ValidationFailed: missing, or of another type.
         InvalidImage, InvalidMask: broken base64.
     """
-    if isinstance(value, bytes):
+    if isinstance(value, bytes | Upload):
         return value
     fault: type[EraserError] = InvalidMask if name == "mask" else InvalidImage
     chinese = "蒙版" if name == "mask" else "图片"
+    broken = fault(f'The field "{name}" is not valid base64.', f"{chinese}不是有效的 base64 文本。")
+    if isinstance(value, NotBase64):
+        raise broken
     if not isinstance(value, str) or not value:
         raise ValidationFailed(
             f'The field "{name}" is missing or is not a file or base64 text.',
             f"缺少{chinese}，或其内容不是文件或 base64 文本。",
             extra={"errors": [{"pointer": f"/{name}", "message": "a file or base64 text is required"}]},
         )
-    text = _SPACE.sub("", _DATA_URL.sub("", value, count=1))
     try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise fault(
-            f'The field "{name}" is not valid base64.', f"{chinese}不是有效的 base64 文本。"
-        ) from None
+        return base64_text.decode(value)
+    except ValueError:
+        raise broken from None
 
 
 def data_url(data: bytes, media_type: str) -> str:

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Header
 from starlette.requests import Request
@@ -17,10 +17,12 @@ from starlette.responses import Response
 from magic_eraser.accounts.principal import Principal
 from magic_eraser.api.accept import prefers_json
 from magic_eraser.api.middleware import endpoint_of
-from magic_eraser.api.rooms import Rooms
 from magic_eraser.errors import EraserError, ValidationFailed
 from magic_eraser.service.idempotency.keys import Answer, Attempt, IdempotencyKeys
 from magic_eraser.telemetry.logging import get_logger
+
+if TYPE_CHECKING:
+    from magic_eraser.api.rooms import Rooms
 
 log = get_logger(__name__)
 
@@ -58,7 +60,7 @@ def key_of(request: Request) -> str | None:
     return key
 
 
-def _declared(
+async def _declared(
     request: Request,
     _key: Annotated[
         str | None,

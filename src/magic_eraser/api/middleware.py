@@ -1,4 +1,4 @@
-"""What happens to every request: an id, a cap on its body, a metric, a log line, and no traceback ever."""
+"""What happens to every request: an id, limits to its body, a metric, a log line, and no traceback ever."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 
 import structlog
@@ -14,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from magic_eraser.api.problems import problem
-from magic_eraser.errors import BodyTooLarge, Cancelled, InternalError
+from magic_eraser.errors import BodyTooLarge, Cancelled, InternalError, RequestTimeout
 from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.telemetry.metrics import Metrics
 
@@ -93,59 +94,134 @@ def endpoint_of(scope: Scope) -> str:
 
 
 LINGER_SECONDS = 3.0
+GRACE_SECONDS = 10.0
+"""Before then, the mean rate of a body is not judged: connections start slowly."""
 
 
 class BodyCap:
-    """Counts a body while it streams in; one byte too many ends the reading with `BodyTooLarge`.
+    """Ends the reading of a body that is too large (`BodyTooLarge`) or too slow (`RequestTimeout`), and lets a client
+    that is refused in the middle of its sending hear why.
 
-    `Content-Length` is believed only where it already says too much, so that `Expect: 100-continue` clients
-    need not send in vain. Others are read on, and thrown away, for some seconds and up to twice the cap: a
-    connection that is closed on a client in the middle of its sending resets, and the answer is lost.
+    An answer that begins before the body was read goes out at once, but is not ended yet: what the client still sends
+    is read, and thrown away, for some seconds and up to twice the cap. A connection that is closed on a client in the
+    middle of its sending resets, and the answer is lost. Such an answer says `Connection: close`, as the rest of
+    the body may never come. A client that waits for `100 Continue` sends nothing, and is not waited for.
+
+    Args:
+        max_bytes: largest body.
+        caps: the same for single paths, below the root path.
+        idle_seconds: without a byte, while one is waited for.
+        min_bytes_per_second: slowest mean rate while bytes are waited for, from the tenth second on; 0 for any.
+        linger_seconds: that a refused body is read on.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_bytes: int,
+        *,
+        caps: Mapping[str, int] | None = None,
+        idle_seconds: float = 20,
+        min_bytes_per_second: int = 4096,
+        linger_seconds: float = LINGER_SECONDS,
+    ) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.caps = dict(caps or {})
+        self.idle_seconds = idle_seconds
+        self.min_bytes_per_second = min_bytes_per_second
+        self.linger_seconds = linger_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or not _has_body(headers := Headers(scope=scope)):
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        body = _Body(self, self.cap_of(scope), headers, receive, send)
+        await self.app(scope, body.receive, body.send)
+
+    def cap_of(self, scope: Scope) -> int:
+        path, root = scope["path"], scope.get("root_path", "")
+        return self.caps.get(path.removeprefix(root).rstrip("/"), self.max_bytes)
+
+
+class _Body:
+    """One body, between the server and the app."""
+
+    def __init__(self, rules: BodyCap, cap: int, headers: Headers, receive: Receive, send: Send) -> None:
+        self._rules = rules
+        self._cap = cap
+        self._receive = receive
+        self._send = send
         declared = headers.get("content-length", "")
-        waits = "100-continue" in headers.get("expect", "").lower()
-        seen = 0
+        self._declared = int(declared) if declared.isdecimal() and len(declared) < 20 else 0
+        self._waits = "100-continue" in headers.get("expect", "").lower()
+        """Whether the client sends nothing until it is asked to, which the first call of `receive` does."""
+        self._seen = 0
+        self._waited = 0.0
+        self._over = False
+        """Nothing more will come, or is waited for."""
 
-        async def capped() -> Message:
-            nonlocal seen
-            if seen == 0 and declared.isdecimal() and int(declared) > self.max_bytes:
-                if not waits:
-                    await _discard(receive, 2 * self.max_bytes - seen)
-                raise self._refusal()
-            message = await receive()
-            if message["type"] == "http.request":
-                seen += len(message.get("body", b""))
-                if seen > self.max_bytes:
-                    await _discard(receive, 2 * self.max_bytes - seen)
-                    raise self._refusal()
-            return message
+    async def receive(self) -> Message:
+        if self._over:
+            return await self._receive()
+        if self._declared > self._cap:
+            raise self._too_large()
+        message = await self._in_time()
+        self._count(message)
+        if self._seen > self._cap:
+            raise self._too_large()
+        return message
 
-        await self.app(scope, capped, send)
+    async def send(self, message: Message) -> None:
+        if not self._over and message["type"] == "http.response.start":
+            if not self._waits:
+                await self._discard(0)  # what is here already, as of most small requests
+            if not self._over:
+                MutableHeaders(scope=message)["Connection"] = "close"
+        elif not self._over and message["type"] == "http.response.body" and not message.get("more_body"):
+            await self._send({**message, "more_body": True})
+            if not self._waits:
+                await self._discard(self._rules.linger_seconds)
+            self._over = True
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)
 
-    def _refusal(self) -> BodyTooLarge:
-        mebibytes = self.max_bytes / 1024 / 1024
+    async def _in_time(self) -> Message:
+        """The next message; only the time in which the client is waited for counts, not the app's own."""
+        self._waits = False
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        rate = self._rules.min_bytes_per_second
+        left = self._rules.idle_seconds
+        if rate > 0:
+            left = min(left, max(GRACE_SECONDS, self._seen / rate) - self._waited)
+        try:
+            async with asyncio.timeout(left):
+                return await self._receive()
+        except TimeoutError:
+            self._over = True
+            raise RequestTimeout from None
+        finally:
+            self._waited += loop.time() - start
+
+    async def _discard(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._over and self._seen <= 2 * self._cap:
+                    self._count(await self._receive())
+
+    def _count(self, message: Message) -> None:
+        self._seen += len(message.get("body", b""))
+        self._over = message["type"] != "http.request" or not message.get("more_body")
+
+    def _too_large(self) -> BodyTooLarge:
+        mebibytes = self._cap / 1024 / 1024
         return BodyTooLarge(
             f"The request body is larger than {mebibytes:.4g} MiB.",
             f"请求内容超过 {mebibytes:.4g} MiB。",
-            extra={"max_bytes": self.max_bytes},
+            extra={"max_bytes": self._cap},
         )
 
 
-async def _discard(receive: Receive, most: int) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_SECONDS):
-            while most > 0:
-                message = await receive()
-                if message["type"] != "http.request" or not message.get("more_body"):
-                    return
-                most -= len(message.get("body", b""))
+def _has_body(headers: Headers) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"

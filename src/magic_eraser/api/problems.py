@@ -54,7 +54,11 @@ def headers_of(error: EraserError) -> dict[str, str]:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if error.code in ("draining", "body_too_large", "request_timeout"):  # nothing more is read from this connection
+    if error.code in (
+        "draining",
+        "body_too_large",
+        "request_timeout",
+    ):  # nothing more is read from this connection
         headers["Connection"] = "close"
     return headers
 

@@ -14,6 +14,8 @@ from fastapi import FastAPI
 from magic_eraser.api.app import create_app
 from magic_eraser.api.leaving import leave
 from magic_eraser.api.rooms import Rooms
+from magic_eraser.db.upgrade import prepare
+from magic_eraser.service.storage import database_of
 from magic_eraser.settings import Settings
 from magic_eraser.telemetry import logging
 
@@ -62,10 +64,15 @@ def run(settings: Settings, app: FastAPI | None = None) -> None:
 
     Raises:
         OSError: the address cannot be listened on.
+        SettingsError: see `db.upgrade.prepare`.
+        StorageUnavailable: the database does not answer.
     """
     logging.configure(settings.log.level, settings.log.format, settings.log.file)
     getLogger("uvicorn.error").setLevel("WARNING")  # it announces each of its steps
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    asyncio.run(
+        _prepare(settings)
+    )  # here, where what is wrong with it is one line and not the end of a lifespan
     app = app or create_app(settings)
     server = settings.server
     config = uvicorn.Config(
@@ -83,6 +90,14 @@ def run(settings: Settings, app: FastAPI | None = None) -> None:
         DrainingServer(config, app.state.rooms).run(sockets=[listener])
     finally:
         listener.close()
+
+
+async def _prepare(settings: Settings) -> None:
+    database = database_of(settings)
+    try:
+        await prepare(database, upgrade_on_start=settings.database.upgrade_on_start)
+    finally:
+        await database.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,104 +1,23 @@
-"""Pairs of photographs and masks, worked through one by one."""
+"""Pairs worked through one by one, by this process."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
-
-import typer
 
 from magic_eraser.cli import progress
-from magic_eraser.errors import EraserError, InvalidImage, InvalidMask, UnsupportedFormat
-from magic_eraser.imaging.codec import extension_of, format_of_extension
+from magic_eraser.cli.pairs import Pair, Report, write
+from magic_eraser.errors import EraserError, InvalidImage, InvalidMask
 from magic_eraser.library import Eraser, watch_for
 from magic_eraser.models.watch import Watch
-from magic_eraser.service.request import EraseOptions, EraseRequest, OutputFormat, OutputOptions
-
-SUFFIXES = ("", "_mask", "-mask", ".mask")
-"""What a mask's name may add to its photograph's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One photograph: where from and where to. `format` "same" keeps the photograph's."""
-
-    photo: Path
-    mask: Path | None
-    target: Path
-    format: OutputFormat
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What came of a job: `error` None for done; `skipped` where the result was there already."""
-
-    job: Job
-    error: str | None = None
-    skipped: bool = False
-    model: str | None = None
-    seconds: float = 0.0
-    notices: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "photo": str(self.job.photo),
-            "output": str(self.job.target),
-            "success": self.error is None,
-            "skipped": self.skipped,
-            "error": self.error,
-            "model": self.model,
-            "seconds": round(self.seconds, 3),
-            "notices": list(self.notices),
-        }
-
-
-def single(photo: Path, mask: Path, output: Path, wish: str | None, *, overwrite: bool) -> Job:
-    """The job for one file.
-
-    Raises:
-        typer.BadParameter: it would write over its input.
-        UnsupportedFormat: the output's name ends in something that is not written.
-    """
-    target = output / photo.name if output.is_dir() else output
-    chosen = wish or _by_name(target)
-    if not overwrite and any(_same_file(target, given) for given in (photo, mask)):
-        raise typer.BadParameter(
-            f"{target} is the input; choose another name or allow it with --overwrite", param_hint="--output"
-        )
-    return Job(photo, mask, target, cast("OutputFormat", chosen))
-
-
-def pair(photos: Path, masks: Path, output: Path, wish: str | None) -> list[Job]:
-    """A job for every photograph of a folder, in the order of names; its mask by the same stem.
-
-    Raises:
-        typer.BadParameter: the folder holds no photograph, or the results would go over the inputs.
-    """
-    if output.exists() and any(_same_file(output, given) for given in (photos, masks)):
-        raise typer.BadParameter("choose a folder apart from the inputs", param_hint="--output")
-    by_stem = {path.stem: path for path in sorted(masks.iterdir()) if path.is_file()}
-    jobs = []
-    for photo in sorted(photos.iterdir()):
-        if not photo.is_file() or photo.name.startswith(".") or format_of_extension(photo.suffix) is None:
-            continue
-        mask = next((by_stem[photo.stem + s] for s in SUFFIXES if photo.stem + s in by_stem), None)
-        chosen = wish or "same"
-        name = photo.name if chosen == "same" else photo.stem + extension_of(chosen)
-        jobs.append(Job(photo, mask, output / name, cast("OutputFormat", chosen)))
-    if not jobs:
-        raise typer.BadParameter(f"{photos} holds no photographs", param_hint="PHOTO")
-    return jobs
+from magic_eraser.service.request import EraseOptions, EraseRequest, OutputOptions
 
 
 def run(
     eraser: Eraser,
-    jobs: Iterable[Job],
+    pairs: Sequence[Pair],
     options: EraseOptions,
     quality: int | None,
     *,
@@ -112,57 +31,39 @@ def run(
         timeout: seconds for each.
         show: a progress bar.
     """
-    jobs = list(jobs)
     reports = []
-    with progress.of_folder(len(jobs)) if show else nullcontext() as advance:
-        for job in jobs:
-            if skip_done and job.target.exists():
-                reports.append(Report(job, skipped=True))
+    with progress.of_folder(len(pairs)) if show else nullcontext() as advance:
+        for pair in pairs:
+            if skip_done and pair.target.exists():
+                reports.append(Report(pair, skipped=True))
             else:
-                reports.append(one(eraser, job, options, quality, watch_for(timeout)))
+                reports.append(one(eraser, pair, options, quality, watch_for(timeout)))
             if advance is not None:
-                advance(job.photo.name)
+                advance(pair.photo.name)
     return reports
 
 
-def one(eraser: Eraser, job: Job, options: EraseOptions, quality: int | None, watch: Watch) -> Report:
+def one(eraser: Eraser, pair: Pair, options: EraseOptions, quality: int | None, watch: Watch) -> Report:
     """Do one; what goes wrong is in the report."""
     start = time.monotonic()
     try:
-        if job.mask is None:
-            raise InvalidMask(f"There is no mask named like {job.photo.name}.")
+        if pair.mask is None:
+            raise InvalidMask(f"There is no mask named like {pair.photo.name}.")
         request = EraseRequest(
-            _read(job.photo, InvalidImage),
-            _read(job.mask, InvalidMask),
+            _read(pair.photo, InvalidImage),
+            _read(pair.mask, InvalidMask),
             options,
-            OutputOptions(job.format, quality),
+            OutputOptions(pair.format, quality),
         )
         result = eraser.run(request, watch)
         assert result.encoded is not None
-        _write(job.target, result.encoded.data)
+        write(pair.target, result.encoded.data)
     except EraserError as error:
-        return Report(job, error=error.sentence(), seconds=time.monotonic() - start)
+        return Report(pair, error=error.sentence(), seconds=time.monotonic() - start)
     except OSError as error:
-        return Report(job, error=f"{job.target}: {error.strerror}", seconds=time.monotonic() - start)
+        return Report(pair, error=f"{pair.target}: {error.strerror}", seconds=time.monotonic() - start)
     notices = tuple(notice.message for notice in result.notices)
-    return Report(job, model=result.model, seconds=time.monotonic() - start, notices=notices)
-
-
-def tell(reports: list[Report], *, many: bool) -> None:
-    """For people: results on standard output, failures on standard error."""
-    for report in reports:
-        if report.error is not None:
-            prefix = f"{report.job.photo}: " if many else ""
-            typer.echo(f"magic-eraser: {prefix}{report.error}", err=True)
-            continue
-        if not many:
-            typer.echo(f"{report.job.target} ({report.model}, {report.seconds:.1f} s)")
-        for notice in report.notices:
-            typer.echo(f"note: {report.job.photo.name}: {notice}", err=True)
-    if many:
-        failed = sum(report.error is not None for report in reports)
-        skipped = sum(report.skipped for report in reports)
-        typer.echo(f"{len(reports) - failed - skipped} erased, {skipped} there already, {failed} failed")
+    return Report(pair, model=result.model, seconds=time.monotonic() - start, notices=notices)
 
 
 def _read(path: Path, fault: type[EraserError]) -> bytes:
@@ -170,39 +71,3 @@ def _read(path: Path, fault: type[EraserError]) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise fault(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def _write(target: Path, data: bytes) -> None:
-    """Whole or not at all: an interrupted run must not leave half a picture that looks done."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(part, 0o666 & ~_umask())
-        os.replace(part, target)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _by_name(target: Path) -> str:
-    known = format_of_extension(target.suffix)
-    if known is None:
-        raise UnsupportedFormat(
-            f'"{target.name}" does not end in a format that is written; add one, or use --format.'
-        )
-    return known
-
-
-def _same_file(a: Path, b: Path) -> bool:
-    try:
-        return a.samefile(b)
-    except OSError:
-        return False

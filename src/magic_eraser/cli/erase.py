@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,9 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from magic_eraser.cli.pairs import Pair, Report
     from magic_eraser.imaging.mask import Growth
+    from magic_eraser.service.request import EraseOptions
 
-EXAMPLE = "Examples: magic-eraser erase photo.jpg mask.png -o clean.jpg; magic-eraser erase photos/ masks/ -o clean/"
+EXAMPLE = (
+    "Examples: magic-eraser erase photo.jpg mask.png -o clean.jpg; magic-eraser erase photos/ masks/ -o clean/; "
+    "magic-eraser erase photos/ masks/ -o clean/ --server http://host:7860"
+)
 
 
 class Device(StrEnum):
@@ -96,6 +102,21 @@ def erase(
         int | None,
         typer.Option(min=1, help="Processor cores for a fill; all where not given.", show_default=False),
     ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="MAGIC_ERASER_SERVER",
+            help="Have it done by that server; a folder as a job that outlives a lost connection.",
+            show_default=False,
+        ),
+    ] = None,
+    api_key: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY", envvar="MAGIC_ERASER_API_KEY", help="Of that server.", show_default=False
+        ),
+    ] = "",
     overwrite: Annotated[bool, typer.Option(help="Write over the input, or over results.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report for programs.")] = False,
 ) -> None:
@@ -104,9 +125,7 @@ def erase(
     A folder is worked through with a progress bar; results that are there already are left alone, so that an
     interrupted run goes on. Failures are listed, and the exit status is 1 where there were any.
     """
-    from magic_eraser.cli import batch, progress
-    from magic_eraser.errors import ValidationFailed
-    from magic_eraser.library import Eraser, watch_for
+    from magic_eraser.cli import pairs
     from magic_eraser.models.inpainter import Effort as HowMuch
     from magic_eraser.models.inpainter import Sampler as How
     from magic_eraser.service.request import EraseOptions
@@ -126,30 +145,80 @@ def erase(
         prompt=prompt,
         negative_prompt=negative_prompt,
     )
-    lossy = _lossy_quality(quality)
-    try:
-        watch_for(timeout)
-    except ValidationFailed as error:
-        raise typer.BadParameter(error.detail, param_hint="--timeout") from None
     wish = None if format is None else format.value
     if many:
-        jobs = batch.pair(photo, mask, output, wish)
+        todo = pairs.of_folders(photo, mask, output, wish)
     else:
-        jobs = [batch.single(photo, mask, output, wish, overwrite=overwrite)]
-    with Eraser(model, device.value, threads=threads) as eraser:
-        if many:
-            reports = batch.run(
-                eraser, jobs, options, lossy, timeout=timeout, skip_done=not overwrite, show=not as_json
-            )
-        else:
-            with progress.of_photo(photo.name) as tell:
-                reports = [batch.one(eraser, jobs[0], options, lossy, watch_for(timeout, tell))]
+        todo = [pairs.single(photo, mask, output, wish, overwrite=overwrite)]
+    work = _Work(todo, options, _lossy_quality(quality), timeout, many, not overwrite, not as_json)
+    if server is None:
+        reports = _here(work, device.value, threads)
+    elif device is not Device.AUTO or threads is not None:
+        raise typer.BadParameter("the server decides that", param_hint="--device, --threads")
+    else:
+        reports = _there(work, server, api_key, output)
     if as_json:
         typer.echo(json.dumps([report.as_json() for report in reports], ensure_ascii=False, indent=2))
     else:
-        batch.tell(reports, many=many)
+        pairs.tell(reports, many=many)
     if any(report.error for report in reports):
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to be done, wherever that is."""
+
+    pairs: list[Pair]
+    options: EraseOptions
+    quality: int | None
+    timeout: float | None
+    many: bool
+    skip_done: bool
+    show: bool
+
+
+def _here(work: _Work, device: str, threads: int | None) -> list[Report]:
+    from magic_eraser.cli import batch, progress
+    from magic_eraser.errors import ValidationFailed
+    from magic_eraser.library import Eraser, watch_for
+
+    try:
+        watch_for(work.timeout)
+    except ValidationFailed as error:
+        raise typer.BadParameter(error.detail, param_hint="--timeout") from None
+    with Eraser(work.options.model, device, threads=threads) as eraser:
+        if work.many:
+            return batch.run(
+                eraser,
+                work.pairs,
+                work.options,
+                work.quality,
+                timeout=work.timeout,
+                skip_done=work.skip_done,
+                show=work.show,
+            )
+        (pair,) = work.pairs
+        with progress.of_photo(pair.photo.name) as tell:
+            return [batch.one(eraser, pair, work.options, work.quality, watch_for(work.timeout, tell))]
+
+
+def _there(work: _Work, address: str, key: str, folder: Path) -> list[Report]:
+    from magic_eraser.cli import remote
+    from magic_eraser.cli.remote_server import RemoteServer
+
+    if work.timeout is not None and (work.many or not 0 < work.timeout < float("inf")):
+        fault = "items of a job have the server's limit" if work.many else "a number of seconds above 0"
+        raise typer.BadParameter(fault, param_hint="--timeout")
+    try:
+        server = RemoteServer(address, key)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--server") from None
+    wishes = remote.form_fields(work.options, work.pairs[0].format, work.quality)
+    with server:
+        if work.many:
+            return remote.run(server, work.pairs, wishes, folder, skip_done=work.skip_done, show=work.show)
+        return [remote.one(server, work.pairs[0], wishes, work.timeout)]
 
 
 def _lossy_quality(text: str | None) -> int | None:

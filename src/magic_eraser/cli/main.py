@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from magic_eraser import __version__
-from magic_eraser.cli import bench, erase, models, serve
+from magic_eraser.cli import bench, db, erase, models, serve
 from magic_eraser.errors import EraserError, SettingsError
 
 # Both are read when numpy and OpenCV are imported, and a person's own choice stands. Broken pictures are our error to
@@ -30,6 +30,7 @@ app.command("erase", epilog=erase.EXAMPLE)(erase.erase)
 app.command("serve", epilog=serve.EXAMPLE)(serve.serve)
 app.command("bench", epilog=bench.EXAMPLE)(bench.bench)
 app.add_typer(models.app, name="models")
+app.add_typer(db.app, name="db")
 
 
 def _show_version(asked: bool) -> None:

@@ -24,9 +24,10 @@ PATIENCE = 1.0
 
 @contextmanager
 def of_folder(total: int) -> Iterator[Callable[[str], None]]:
-    """A bar over `total` photographs; gives `advance(name)`."""
+    """A bar over `total` photographs, where standard error is a terminal; gives `advance(name)`."""
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(file=sys.stderr)) as progress:
+    console = Console(file=sys.stderr)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=total)
 
         def advance(name: str) -> None:

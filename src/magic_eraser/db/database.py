@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
-from importlib.util import find_spec
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from magic_eraser.errors import SettingsError, StorageFull, StorageUnavailable
+from magic_eraser.db.address import parse
+from magic_eraser.db.faults import translate
+from magic_eraser.errors import EraserError, StorageUnavailable
 
 WRITES = "magic_eraser_writes"
 """Execution option of a connection whose transaction takes SQLite's write lock at its beginning."""
 
 
 class Database:
-    """One engine. Does no I/O until the first transaction.
+    """One engine. Does no I/O until the first transaction; may be built anywhere, and is used in one event loop.
 
     Args:
         url: `sqlite:///path` or `postgresql://...`; without a driver's name, ours is put in.
-        timeout_seconds: longest wait for a connection, or for a lock.
+        timeout_seconds: longest wait for a connection, for a lock, or for the answer to one statement.
         pool_size: connections kept to PostgreSQL.
 
     Raises:
@@ -33,7 +34,7 @@ class Database:
     """
 
     def __init__(self, url: str, *, timeout_seconds: float = 10.0, pool_size: int = 10) -> None:
-        self.url = _with_driver(url)
+        self.url = parse(url)
         self.timeout_seconds = timeout_seconds
         self.engine = _engine(self.url, timeout_seconds, pool_size)
         self._writing = asyncio.Lock() if self.is_sqlite else None
@@ -41,11 +42,22 @@ class Database:
     @classmethod
     def in_folder(cls, folder: Path, *, timeout_seconds: float = 10.0) -> Database:
         """SQLite in the file `eraser.db` of a folder, which must exist by the first transaction."""
-        return cls(f"sqlite:///{folder.absolute() / 'eraser.db'}", timeout_seconds=timeout_seconds)
+        path = folder.absolute() / "eraser.db"
+        url = URL.create("sqlite", database=str(path)).render_as_string()  # a `?` in the path stays one
+        return cls(url, timeout_seconds=timeout_seconds)
 
     @property
     def is_sqlite(self) -> bool:
         return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def path(self) -> Path | None:
+        """The file of SQLite; None for PostgreSQL."""
+        return Path(str(self.url.database)) if self.is_sqlite else None
+
+    def __str__(self) -> str:
+        """The address for people, without its password."""
+        return str(self.path or self.url.set(drivername="postgresql").render_as_string(hide_password=True))
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -60,14 +72,14 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that may write: committed at the end of the block, rolled back where it raises. On SQLite it
-        holds the write lock from its beginning (`BEGIN IMMEDIATE`), so that it cannot fail half-way for want of it.
+        holds the write lock from its beginning (`BEGIN IMMEDIATE`), so that it cannot fail half-way for want of it;
+        a second `write` of the same task within the block would wait for the first until the timeout.
 
         Raises:
             StorageUnavailable: see `read`.
             StorageFull: no room.
         """
-        # in turn, where SQLite itself would let everybody try again and again
-        async with self._writing or nullcontext(), self._connection() as connection:
+        async with self._turn(), self._connection() as connection:
             await connection.execution_options(**{WRITES: True})
             async with connection.begin():
                 yield connection
@@ -82,73 +94,59 @@ class Database:
         await self.engine.dispose()
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+    async def _turn(self) -> AsyncIterator[None]:
+        """Writers of SQLite one after the other, where the library would let everybody try again and again."""
+        if self._writing is None:
+            yield
+            return
         try:
-            connection = await self.engine.connect()
-        except (
-            exc.SQLAlchemyError,
-            OSError,
-            TimeoutError,
-        ) as error:  # the drivers let a refused socket through as it is
-            raise translate(error) from error
+            async with asyncio.timeout(self.timeout_seconds):
+                await self._writing.acquire()
+        except TimeoutError as error:
+            raise StorageUnavailable from error
         try:
-            yield connection
-        except exc.SQLAlchemyError as error:
-            raise translate(error) from error
+            yield
         finally:
-            await asyncio.shield(connection.close())
+            self._writing.release()
 
-
-def translate(error: Exception) -> Exception:
-    """A driver's failure as `StorageFull` or `StorageUnavailable`; any other (a defect of ours) as it is."""
-    if isinstance(error, exc.DBAPIError):
-        cause = error.orig
-        message = str(cause).lower()
-        if "is full" in message or getattr(cause, "sqlstate", None) == DISK_FULL:
-            return StorageFull()
-        if isinstance(error, (exc.OperationalError, exc.InterfaceError)) or error.connection_invalidated:
-            return StorageUnavailable()
-        return error
-    if isinstance(error, (exc.TimeoutError, OSError, TimeoutError)):
-        return StorageUnavailable()
-    return error
-
-
-DISK_FULL = "53100"
-"""SQLSTATE of PostgreSQL, class 53: insufficient resources."""
-
-
-def _with_driver(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except exc.ArgumentError:
-        raise SettingsError("ERASER_DATABASE__URL: not an address of a database") from None
-    drivers = {
-        "sqlite": "sqlite+aiosqlite",
-        "postgresql": "postgresql+asyncpg",
-        "postgres": "postgresql+asyncpg",
-    }
-    driver = drivers.get(parsed.drivername.partition("+")[0])
-    if driver is None:
-        raise SettingsError(f"ERASER_DATABASE__URL: sqlite or postgresql, not {parsed.drivername}")
-    if driver.endswith("asyncpg") and find_spec("asyncpg") is None:
-        raise SettingsError("ERASER_DATABASE__URL: PostgreSQL needs: pip install 'magic-eraser[postgres]'")
-    return parsed.set(drivername=driver)
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        async with (
+            AsyncExitStack() as stack
+        ):  # closes to the end, however often the task is cancelled meanwhile
+            try:
+                async with asyncio.timeout(self.timeout_seconds):
+                    connection = await stack.enter_async_context(self.engine.connect())
+            except (exc.SQLAlchemyError, OSError) as error:  # of a refused socket the driver makes nothing
+                raise translate(error) or error from error
+            yield connection
 
 
 def _engine(url: URL, timeout_seconds: float, pool_size: int) -> AsyncEngine:
-    if url.get_backend_name() != "sqlite":
-        return create_async_engine(
+    if url.get_backend_name() == "sqlite":
+        engine = create_async_engine(
+            url, connect_args={"timeout": timeout_seconds}, pool_timeout=timeout_seconds
+        )
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    else:
+        limits = {
+            "lock_timeout": f"{int(timeout_seconds * 1000)}ms",
+            "idle_in_transaction_session_timeout": "60s",  # a server whose machine died holds no lock for ever
+        }
+        engine = create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=timeout_seconds,
             pool_pre_ping=True,
-            connect_args={"timeout": timeout_seconds, "command_timeout": 3 * timeout_seconds},
+            connect_args={
+                "timeout": timeout_seconds,
+                "command_timeout": timeout_seconds + 1,  # what waits for a lock hears that from the server
+                "server_settings": {"application_name": "magic-eraser", **limits},
+            },
         )
-    engine = create_async_engine(url, connect_args={"timeout": timeout_seconds}, pool_timeout=timeout_seconds)
-    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    event.listen(engine.sync_engine, "handle_error", _on_error)
     return engine
 
 
@@ -163,3 +161,12 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     writes = connection.get_execution_options().get(WRITES)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _on_error(context: ExceptionContext) -> EraserError | None:
+    if context.is_pre_ping:
+        return None
+    error = context.original_exception
+    if isinstance(error, OSError):  # TimeoutError among them: what comes next would be an answer to this
+        context.is_disconnect = True
+    return translate(context.sqlalchemy_exception or error)

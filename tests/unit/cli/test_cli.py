@@ -326,6 +326,51 @@ def test_a_file_and_a_folder_do_not_go_together(folders):
     assert run("erase", "photos/a.png", "masks", "-o", "x.png", cwd=folders).returncode == 2
 
 
+# --- a server that does it -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--server", "host:7860"), "--server"),
+        (("--server", "http://me:secret@host"), "--api-key"),
+        (("--server", "http://host", "--device", "cuda"), "--device"),
+        (("--server", "http://host", "--threads", "2"), "--threads"),
+        (("--server", "http://host", "--timeout", "0"), "--timeout"),
+    ],
+)
+def test_what_makes_no_sense_with_a_server_is_wrong_usage(photo, options, word):
+    done = run("erase", "photo.jpg", "mask.png", "-o", "x.png", *options, cwd=photo)
+    assert done.returncode == 2
+    assert word in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_a_folder_has_no_timeout_of_its_own_on_a_server(folders):
+    done = run(
+        "erase",
+        "photos",
+        "masks",
+        "-o",
+        "clean",
+        "--timeout",
+        "9",
+        cwd=folders,
+        MAGIC_ERASER_SERVER="http://host",
+    )
+    assert done.returncode == 2
+    assert "--timeout" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("photos/a.png", "masks/a.png"), ("photos", "masks")])
+def test_a_server_that_is_not_there_is_one_line(folders, arguments):
+    done = run("erase", *arguments, "-o", "clean/x.png", "--server", "http://127.0.0.1:1", cwd=folders)
+    assert done.returncode == 1
+    assert done.stderr.startswith("magic-eraser: The server http://127.0.0.1:1 cannot be reached: ")
+    assert done.stderr.count("\n") == 1
+    assert [path for path in (folders / "clean").rglob("*") if path.is_file()] == []
+
+
 # --- models and bench ---------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from magic_eraser.api.compat.failures import route_with
 from magic_eraser.api.compat.iopaint_facts import SAMPLERS, model_info, server_config
 from magic_eraser.api.deps import Caller, Seconds, TheRooms, WhileOpen, unless_gone
 from magic_eraser.api.forms import picture, read_json, validate
+from magic_eraser.api.idempotent import TakesKey, once
 from magic_eraser.api.problems import headers_of
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.errors import EraserError
@@ -98,12 +99,12 @@ def _fails(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 @router.post(
     "/inpaint",
-    dependencies=[WhileOpen],
+    dependencies=[WhileOpen, TakesKey],
     summary="Erase (IOPaint)",
     response_class=Response,
     responses={
         200: {"description": "The picture", "content": {"image/*": {}}},
-        **_fails(400, 404, 413, 415, 422, 503, 504),
+        **_fails(400, 404, 409, 413, 415, 422, 503, 504),
     },
     openapi_extra={
         "requestBody": {
@@ -114,16 +115,24 @@ def _fails(*statuses: int) -> dict[int | str, dict[str, Any]]:
 )
 async def inpaint(request: Request, rooms: TheRooms, caller: Caller, seconds: Seconds) -> Response:
     """The picture's bytes in its own format, and `X-Seed`."""
-    body = validate(InpaintBody, await read_json(request))
+    fields = await read_json(request)
+    image, mask = (fields.pop(name, None) for name in ("image", "mask"))
+    body = validate(InpaintBody, fields)
     seed = body.sd_seed if body.sd_seed >= 0 else random.randint(1, 99_999_999)  # noqa: S311 (no secret)
     erase = EraseRequest(
-        image=picture(body.image, "image"),
-        mask=picture(body.mask, "mask"),
+        image=picture(image, "image"),
+        mask=picture(mask, "mask"),
         options=_options(current(request, rooms), body, rooms, seed % 2**32),
     )
-    result = await unless_gone(request, rooms.service.erase(caller, erase, Watch(seconds)))
-    assert result.encoded is not None
-    return Response(result.encoded.data, media_type=result.encoded.media_type, headers={"X-Seed": str(seed)})
+
+    async def answer() -> Response:
+        result = await unless_gone(request, rooms.service.erase(caller, erase, Watch(seconds)))
+        assert result.encoded is not None
+        data, media_type = result.encoded.data, result.encoded.media_type
+        return Response(data, media_type=media_type, headers={"X-Seed": str(seed)})
+
+    asked = body.model_dump() | {"image": erase.image, "mask": erase.mask}
+    return await once(request, rooms, caller, asked, answer)
 
 
 @router.get("/model", summary="The current model (IOPaint)")

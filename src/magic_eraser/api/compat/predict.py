@@ -14,6 +14,7 @@ from magic_eraser.api import language
 from magic_eraser.api.compat.failures import route_with
 from magic_eraser.api.deps import Caller, Seconds, TheRooms, WhileOpen, unless_gone
 from magic_eraser.api.forms import data_url, picture, read_json, validate
+from magic_eraser.api.idempotent import TakesKey, once
 from magic_eraser.api.problems import headers_of
 from magic_eraser.errors import EraserError
 from magic_eraser.models.watch import Watch
@@ -53,12 +54,12 @@ _EXAMPLE = {"data": ["data:image/jpeg;base64,/9j/4AAQ...", "data:image/png;base6
 
 @router.post(
     "/api/predict",
-    dependencies=[WhileOpen],
+    dependencies=[WhileOpen, TakesKey],
     summary="Erase, base64 in and out",
     response_model=PredictAnswer,
     responses={
         status: {"description": "Failed", "content": {"application/json": {"example": {"error": "..."}}}}
-        for status in (400, 413, 415, 422, 503, 504)
+        for status in (400, 409, 413, 415, 422, 503, 504)
     },
     openapi_extra={
         "requestBody": {
@@ -67,7 +68,7 @@ _EXAMPLE = {"data": ["data:image/jpeg;base64,/9j/4AAQ...", "data:image/png;base6
         }
     },
 )
-async def predict(request: Request, rooms: TheRooms, caller: Caller, seconds: Seconds) -> PredictAnswer:
+async def predict(request: Request, rooms: TheRooms, caller: Caller, seconds: Seconds) -> Response:
     """`{"data": [image, mask]}`; white in the mask erases."""
     start = time.monotonic()
     body = validate(PredictBody, await read_json(request))
@@ -76,7 +77,11 @@ async def predict(request: Request, rooms: TheRooms, caller: Caller, seconds: Se
         mask=picture(body.data[1], "mask"),
         options=EraseOptions(model=rooms.settings.models.default),
     )
-    result = await unless_gone(request, rooms.service.erase(caller, erase, Watch(seconds)))
-    assert result.encoded is not None
-    url = data_url(result.encoded.data, result.encoded.media_type)
-    return PredictAnswer(data=[url], duration=round(time.monotonic() - start, 3))
+
+    async def answer() -> Response:
+        result = await unless_gone(request, rooms.service.erase(caller, erase, Watch(seconds)))
+        assert result.encoded is not None
+        url = data_url(result.encoded.data, result.encoded.media_type)
+        return JSONResponse({"data": [url], "duration": round(time.monotonic() - start, 3)})
+
+    return await once(request, rooms, caller, {"image": erase.image, "mask": erase.mask}, answer)

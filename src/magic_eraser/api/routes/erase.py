@@ -36,6 +36,7 @@ from magic_eraser.service.request import (
     EraseResult,
     OutputFormat,
     OutputOptions,
+    Source,
 )
 
 router = APIRouter(prefix="/v1", tags=["erase"])
@@ -150,15 +151,17 @@ async def erase(request: Request, rooms: TheRooms, caller: Caller, seconds: Seco
 async def _request(rooms: Rooms, caller: Principal, fields: dict[str, Any]) -> EraseRequest:
     image, image_id, mask = (fields.pop(name, None) for name in ("image", "image_id", "mask"))
     options = validate(EraseFields, fields)
-    mask_bytes = picture(mask, "mask")
+    hole = picture(mask, "mask")
     if image_id is not None and image is not None:
         raise ValidationFailed("Send image or image_id, not both.", "image 与 image_id 只能提供一个。")
-    if image_id is not None:
-        stored = await asyncio.to_thread(rooms.images.get, caller.tenant_id, str(image_id))
-        image = await asyncio.to_thread(stored.read)
+    photo: bytes | Source
+    if image_id is None:
+        photo = picture(image, "image")
+    else:
+        photo = await asyncio.to_thread(rooms.images.get, caller.tenant_id, str(image_id))
     return EraseRequest(
-        image=picture(image, "image"),
-        mask=mask_bytes,
+        image=photo,
+        mask=hole,
         options=EraseOptions(
             model=options.model or rooms.settings.models.default,
             dilate=options.dilate,

@@ -92,15 +92,13 @@ async def upload(request: Request, rooms: TheRooms, caller: Caller, seconds: Sec
     fields = await read_fields(request)
     data = picture(fields.get("image"), "image")
     facts = await unless_gone(request, rooms.service.inspect(caller, data, Watch(seconds)))
-    stored = await asyncio.to_thread(
-        rooms.images.put,
-        caller.tenant_id,
-        data,
-        width=facts.width,
-        height=facts.height,
-        format=facts.format,
-    )
-    return Image.of(stored)
+
+    def keep() -> StoredImage:
+        content = data if isinstance(data, bytes) else data.read()
+        size = {"width": facts.width, "height": facts.height}
+        return rooms.images.put(caller.tenant_id, content, **size, format=facts.format)
+
+    return Image.of(await asyncio.to_thread(keep))
 
 
 @router.get(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from typing import cast
 
 import cv2
@@ -72,6 +73,13 @@ def _baseline(tables: JpegTables) -> bool:
 
 
 def _save(image: Image.Image, options: dict[str, object]) -> bytes:
-    out = io.BytesIO()
-    image.save(out, "JPEG", **options)
-    return out.getvalue()
+    """Pillow lets other threads run while it writes to a real file, and not while it writes to a Python object: 60 ms
+    at 12 MP, in which the event loop stood still."""
+    if not hasattr(os, "memfd_create"):  # neither Linux nor FreeBSD
+        out = io.BytesIO()
+        image.save(out, "JPEG", **options)
+        return out.getvalue()
+    with os.fdopen(os.memfd_create("jpeg"), "r+b", buffering=0) as file:
+        image.save(file, "JPEG", **options)
+        file.seek(0)
+        return file.readall()

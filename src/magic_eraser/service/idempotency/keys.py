@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from magic_eraser.db.base import now
 from magic_eraser.db.blobs import Blobs
 from magic_eraser.db.database import Database
-from magic_eraser.errors import IdempotencyInFlight, IdempotencyMismatch, NotFound
+from magic_eraser.errors import IdempotencyInFlight, IdempotencyMismatch, NotFound, StorageFull
 from magic_eraser.service.idempotency.tables import idempotency_keys as table
 
 PREFIX = "idem-"
@@ -168,6 +168,16 @@ class IdempotencyKeys:
                 over.
         """
         blob = await self._blobs.put(_folder(attempt), answer.body)
+        try:
+            kept = await self._settle(attempt, answer, blob)
+        except StorageFull:  # what could not be noted must not take the room that is left
+            await self._blobs.delete_folder(_folder(attempt))
+            raise
+        if not kept:
+            await self._blobs.delete_folder(_folder(attempt))
+        return kept
+
+    async def _settle(self, attempt: Attempt, answer: Answer, blob: str) -> bool:
         async with self._database.write() as connection:
             done = await connection.execute(
                 sa.update(table)
@@ -181,10 +191,7 @@ class IdempotencyKeys:
                     expires_at=now() + self._ttl,
                 )
             )
-        kept = done.rowcount == 1
-        if not kept:
-            await self._blobs.delete_folder(_folder(attempt))
-        return kept
+        return done.rowcount == 1
 
     async def abandon(self, attempt: Attempt) -> None:
         """The key is free again, unless somebody took it over.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 
 import cv2
@@ -271,3 +272,23 @@ def test_cmyk_is_shown_and_filled_through_its_profile(erase, hole):
     as_png = encode(filled, format="png")
     assert np.array_equal(decode(as_png.data).samples, filled.rgb())
     assert reopened(encode(filled).data).info["icc_profile"] == photo.metadata.icc
+
+
+def test_other_threads_run_while_a_jpeg_is_written():
+    photo = Photo.from_array(np.random.default_rng(0).integers(0, 256, (3000, 4000, 3), np.uint8))
+    turns = 0
+    over = threading.Event()
+
+    def count() -> None:
+        nonlocal turns
+        while not over.wait(0.001):
+            turns += 1
+
+    other = threading.Thread(target=count)
+    other.start()
+    start = time.monotonic()
+    encode(photo, format="jpeg")
+    taken = time.monotonic() - start
+    over.set()
+    other.join()
+    assert turns > 200 * taken  # of nearly 1,000 a second; a dozen where the interpreter was held

@@ -1,0 +1,175 @@
+"""What a request brings, in one temporary file: nothing large is in memory while the request waits for its turn."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from magic_eraser.errors import EraserError, StorageFull
+
+Buffer = bytes | bytearray | memoryview
+KIBIBYTE = 1024
+IN_MEMORY = 1024 * KIBIBYTE
+"""Smaller bodies never touch the disk: 64 clients that wait hold 64 MiB at most."""
+BATCH = 256 * KIBIBYTE
+"""Written at once, in a thread: 0.1 ms into the page cache, but seconds where the disk is slow."""
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class RawFile(Protocol):
+    """The part of an unbuffered binary file that is used."""
+
+    def fileno(self) -> int: ...
+
+    def write(self, data: Buffer, /) -> int | None: ...
+
+    def close(self) -> None: ...
+
+
+def unnamed_file() -> RawFile:
+    """A file without a name in `TMPDIR`: nothing is left of it, however the process ends.
+
+    Raises:
+        FileNotFoundError: no folder can be written to, as where the disk is full from the start.
+    """
+    return tempfile.TemporaryFile(buffering=0)
+
+
+class Spool:
+    """Bytes that come in, in memory up to 1 MiB and in a temporary file beyond.
+
+    Filled by one task (`append`, `settle`, then `finish`), read by any thread. The file is closed with `close`, or when
+    the last `Upload` in it is let go: a result that others wait for too may outlive the request that brought its
+    picture, so the end of that request must not close the file.
+    """
+
+    def __init__(self, open_file: Callable[[], RawFile] = unnamed_file) -> None:
+        self._open_file = open_file
+        self._tail = bytearray()
+        self._file: RawFile | None = None
+        self._written = 0
+        self._close: Callable[[], object] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that came."""
+        return self._written + len(self._tail)
+
+    def append(self, data: Buffer) -> None:
+        self._tail += data
+
+    async def settle(self) -> None:
+        """Write what is due; to be called now and then while the body comes in.
+
+        Raises:
+            StorageFull: there is no room for it.
+        """
+        if len(self._tail) >= (IN_MEMORY if self._file is None else BATCH):
+            await asyncio.to_thread(self._flush)
+
+    async def finish(self) -> None:
+        """Nothing more will come. Raises as `settle` does."""
+        if self._file is not None and self._tail:
+            await asyncio.to_thread(self._flush)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """A piece, once all is in.
+
+        Raises:
+            ValueError: the spool was closed.
+        """
+        if self._file is None:
+            return bytes(memoryview(self._tail)[offset : offset + length])
+        pieces = []
+        while length > 0:
+            piece = os.pread(self._file.fileno(), length, offset)
+            if not piece:
+                break
+            pieces.append(piece)
+            offset += len(piece)
+            length -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def close(self) -> None:
+        """Let everything go; can be called again."""
+        self._tail = bytearray()
+        if self._close is not None:
+            self._close()
+
+    def _flush(self) -> None:
+        try:
+            if self._file is None:
+                self._file = self._open_file()
+                self._close = weakref.finalize(self, self._file.close)
+            with memoryview(self._tail) as left:
+                done = 0
+                while done < len(left):
+                    done += self._file.write(left[done:]) or 0
+        except OSError as error:
+            raise _translated(error) from error
+        self._written += len(self._tail)
+        self._tail = bytearray()
+
+
+def _translated(error: OSError) -> EraserError | OSError:
+    no_folder = isinstance(error, FileNotFoundError)  # `tempfile` tries each by writing to it
+    return StorageFull() if no_folder or error.errno in NO_ROOM else error
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file of a request, or a picture that came as base64: a `service.request.Source`.
+
+    Attributes:
+        name: of the field.
+        filename: as the client calls it, not to be trusted; empty where it has none.
+        content_type: as the client says, empty where it does not.
+        length: bytes.
+        digest: SHA-256 of them, 32 bytes.
+    """
+
+    name: str
+    filename: str
+    content_type: str
+    offset: int
+    length: int
+    digest: bytes
+    spool: Spool = field(repr=False, compare=False)
+
+    def read(self) -> bytes:
+        """All of it; from any thread, as often as needed."""
+        return self.spool.read(self.offset, self.length)
+
+    def chunks(self, size: int = IN_MEMORY) -> Iterator[bytes]:
+        """The same piece by piece, for what is large; blocks as `read` does."""
+        for start in range(0, self.length, size):
+            yield self.spool.read(self.offset + start, min(size, self.length - start))
+
+    def sha256(self) -> bytes:
+        """Known since it came in."""
+        return self.digest
+
+
+class Incoming:
+    """An upload while it comes in; what is appended goes to the spool and into the digest."""
+
+    def __init__(self, spool: Spool, name: str = "", filename: str = "", content_type: str = "") -> None:
+        self._spool = spool
+        self._about = (name, filename, content_type)
+        self._offset = spool.size
+        self._digest = hashlib.sha256()
+
+    def append(self, data: Buffer) -> None:
+        self._digest.update(data)
+        self._spool.append(data)
+
+    def finish(self) -> Upload:
+        length = self._spool.size - self._offset
+        return Upload(*self._about, self._offset, length, self._digest.digest(), self._spool)
