@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS := requirements/constraints.txt
+SOAK_MINUTES ?= 10
 
 # of the linear algebra: two on two cores wait for each other, and a fill takes twice the time
 export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench page page-check docs docs-check e2e lock clean
+.PHONY: help run test lint format bench soak page page-check docs docs-check e2e lock clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -36,6 +37,9 @@ e2e: $(VENV)/.dev ## Only the tests in a real browser (needs chromium)
 
 bench: $(VENV)/.dev ## Measure, and write benchmarks/results/*.json
 	$(BIN)/python benchmarks/run.py
+
+soak: $(VENV)/.dev ## Ten minutes (SOAK_MINUTES) of mixed clients and injected faults; exit 1 where something is lost
+	SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python benchmarks/soak.py
 
 docs: $(VENV)/.dev ## Write the generated parts of docs/
 	$(BIN)/python scripts/generate_docs.py

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from common import write
 from load import running
 from load_pictures import BOUNDARY, encoded, form, hole, photograph
 from magic_eraser.imaging.codec import decode
+from soak_account import rows_of
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from private_servers import PrivatePostgres
@@ -149,25 +148,14 @@ def account(server: Server, job: str, now: dict[str, Any], url: str) -> dict[str
 
 async def events(url: str, job: str) -> list[str]:
     """The ledger's entries of a job."""
-    query = sa.text("SELECT source_id FROM usage_events WHERE source = 'job' AND source_id LIKE :job")
+    query = "SELECT source_id FROM usage_events WHERE source = 'job' AND source_id LIKE :job"
     return [str(row[0]) for row in await rows_of(url, query, job=f"{job}/%")]
 
 
 async def attempts(url: str, job: str) -> int:
     """How often an item was begun, all together."""
-    query = sa.text("SELECT sum(attempts) FROM job_items WHERE job_id = :job")
+    query = "SELECT sum(attempts) FROM job_items WHERE job_id = :job"
     return int((await rows_of(url, query, job=job))[0][0])
-
-
-async def rows_of(url: str, query: sa.TextClause, **values: str) -> list[Any]:
-    """Asked of the database itself, past the server."""
-    driver = url.replace("sqlite:", "sqlite+aiosqlite:").replace("postgresql:", "postgresql+asyncpg:")
-    engine = create_async_engine(driver)
-    try:
-        async with engine.connect() as connection:
-            return list((await connection.execute(query, values)).all())
-    finally:
-        await engine.dispose()
 
 
 if __name__ == "__main__":

@@ -50,8 +50,16 @@ class Line:
     async def ask(self, request: bytes, *, keep_body: bool = False) -> Answer:
         """Send a whole request and wait for the whole answer; one that never comes has the status `GAVE_UP`."""
         begun = time.monotonic()
+        used_before = self._writer is not None
         try:
-            status, headers, body = await self._ask(request)
+            try:
+                status, headers, body = await self._ask(request)
+            except (ConnectionError, asyncio.IncompleteReadError) as error:
+                if not used_before or getattr(error, "partial", b""):
+                    raise
+                # the server closed what had been idle: every client asks anew (RFC 9112, 9.3.1)
+                await self.close()
+                status, headers, body = await self._ask(request)
         except (OSError, EOFError, ValueError):
             await self.close()
             return Answer(GAVE_UP, {}, begun, time.monotonic() - begun)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -40,16 +40,21 @@ def hole(width: int, height: int, seed: int, across: int = 100) -> bytes:
     return saved(Image.fromarray(mask), "PNG")
 
 
-def form(fields: Mapping[str, str | bytes], boundary: str = BOUNDARY) -> bytes:
+def form(fields: Mapping[str, str | bytes]) -> bytes:
     """A multipart body; bytes become files."""
+    return form_of(list(fields.items()))
+
+
+def form_of(fields: Sequence[tuple[str, str | bytes]]) -> bytes:
+    """The same where a name comes more than once."""
     parts = []
-    for name, value in fields.items():
+    for name, value in fields:
         file = (
             f'; filename="{name}"\r\nContent-Type: application/octet-stream' if type(value) is bytes else ""
         )
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
         parts += [head.encode(), value if isinstance(value, bytes) else value.encode(), b"\r\n"]
-    return b"".join([*parts, f"--{boundary}--\r\n".encode()])
+    return b"".join([*parts, f"--{BOUNDARY}--\r\n".encode()])
 
 
 def post(path: str, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:

@@ -9,7 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("codec", "serving", "install", "engine", "lama_cpu", "migan_cpu", "detail", "neural", "residency")
+SCRIPTS = (
+    "codec", "serving", "install", "engine", "lama_cpu", "migan_cpu", "detail", "neural", "residency",
+    "load", "cache_hit", "fairness", "jobs_kill",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -161,19 +161,34 @@ def _download(card: ModelCard) -> str:
 
 
 def neural() -> str:
-    """docs/neural.md: the table between its two marks; the rest is written by hand."""
-    before, _, rest = (DOCS / "neural.md").read_text(encoding="utf-8").partition(FIGURES)
+    """docs/neural.md"""
+    return _with_figures(
+        "neural.md", *_lama_rows(), *_migan_rows(), *_request_rows(), *_detail_rows(), *_memory_rows()
+    )
+
+
+def load() -> str:
+    """docs/load.md, with the figures of what was measured: the soak takes many minutes."""
+    parts = {
+        "load": _load_rows,
+        "cache_hit": _kept_rows,
+        "fairness": _fair_rows,
+        "jobs_kill": _kill_rows,
+        "soak": _soak_rows,
+    }
+    found = [rows for name, rows in parts.items() if (RESULTS / f"{name}.json").exists()]
+    return _with_figures("load.md", *(row for rows in found for row in rows()))
+
+
+def _with_figures(name: str, *rows: str) -> str:
+    """A document with the table between its two marks; the rest is written by hand."""
+    before, _, rest = (DOCS / name).read_text(encoding="utf-8").partition(FIGURES)
     after = rest.partition(END)[2]
-    rows = [
-        "| | figure | beside |",
-        "|---|---|---|",
-        *_lama_rows(),
-        *_migan_rows(),
-        *_request_rows(),
-        *_detail_rows(),
-        *_memory_rows(),
-    ]
-    return f"{before}{FIGURES}\n" + "\n".join(rows) + f"\n{END}{after}"
+    return (
+        f"{before}{FIGURES}\n"
+        + "\n".join(["| | figure | beside |", "|---|---|---|", *rows])
+        + f"\n{END}{after}"
+    )
 
 
 def _result(name: str) -> Any:
@@ -226,6 +241,67 @@ def _memory_rows() -> Iterator[str]:
     )
 
 
+def _load_rows() -> Iterator[str]:
+    figures = _result("load")
+    for name in ("jpeg", "png"):
+        row = figures[name]
+        yield (
+            f"| {figures['clients']} clients, {name.upper()}: requests a second | {row['requests_per_second']} "
+            f"({row['ratio']:.2f}) | {row['bare_loop_per_second']}, a bare loop in each core's process |"
+        )
+        yield f"| their answers, p50 and p95 | {row['p50_seconds']:.2f} s, {row['p95_seconds']:.2f} s | |"
+    crowd = figures["overload"]
+    answers = ", ".join(f"{count:,} x {status}" for status, count in crowd["answers"].items())
+    yield (
+        f"| {crowd['clients']} clients, twice what it can do, {crowd['seconds']:.0f} s | {answers} "
+        f"| {crowd['sent_per_second']:.0f} sent a second |"
+    )
+    yield (
+        f"| p95 of those accepted; of refusals | {crowd['accepted']['p95_seconds']:.2f} s; "
+        f"{1000 * crowd['refused']['p95_seconds']:.0f} ms | the deadline, {crowd['deadline_seconds']:.0f} s |"
+    )
+    yield f"| growth of its memory meanwhile | {crowd['rss_slope_mib_per_minute']:.1f} MiB a minute | |"
+
+
+def _kept_rows() -> Iterator[str]:
+    figures = _result("cache_hit")
+    for backend in ("file", "memory", "redis"):
+        row = figures[f"{backend}, jpeg"]
+        yield (
+            f"| a kept result of 1 MP, `{backend}`, p50 and p95 | {1000 * row['p50_seconds']:.1f} ms, "
+            f"{1000 * row['p95_seconds']:.1f} ms | {1000 * row['miss_seconds']:.0f} ms, made anew |"
+        )
+
+
+def _fair_rows() -> Iterator[str]:
+    figures = _result("fairness")
+    yield (
+        f"| a request beside another's {figures['queued_by_another']} in the queue: delay at most "
+        f"| {figures['longest_delay_in_slots']:.1f} slots' time | alone |"
+    )
+
+
+def _kill_rows() -> Iterator[str]:
+    figures = _result("jobs_kill")
+    for key, name in (("sqlite", "SQLite"), ("postgresql", "PostgreSQL")):
+        row = figures[key]
+        yield (
+            f"| a job of {row['items']:,} through {len(row['done_at_each_kill'])} `kill -9`, {name} "
+            f"| {row['succeeded']:,} results, {row['told_twice']} twice, {row['lost']} lost; "
+            f"{row['seconds_with_kills']:.0f} s | {row['seconds_undisturbed']:.0f} s undisturbed |"
+        )
+
+
+def _soak_rows() -> Iterator[str]:
+    figures = _result("soak")
+    faults = sum(figures["faults"].values())
+    wrong = sum(found["count"] for found in figures["problems"].values())
+    yield (
+        f"| soak of {figures['minutes']:.0f} minutes, three servers, {faults} faults | {wrong} problems "
+        f"| {figures['requests']:,} requests, {figures['items_accepted']:,} items of jobs |"
+    )
+
+
 def openapi() -> str:
     """docs/openapi.json"""
     app = create_app(Settings(data_dir=Path("/nonexistent")))
@@ -238,6 +314,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "metrics.md": metrics,
     "models.md": models,
     "neural.md": neural,
+    "load.md": load,
     "openapi.json": openapi,
 }
 

@@ -28,14 +28,14 @@ def large_png(encode) -> bytes:
     """Above what a spool holds in memory, and no more than a million pixels."""
     import numpy as np
 
-    return encode(np.random.default_rng(1).integers(0, 256, (800, 800, 3), np.uint8))
+    return encode(np.random.default_rng(1).integers(0, 256, (700, 700, 3), np.uint8))
 
 
 @pytest.fixture
 def large_hole(encode) -> bytes:
     import numpy as np
 
-    mask = np.zeros((800, 800), np.uint8)
+    mask = np.zeros((700, 700), np.uint8)
     mask[100:120, 100:120] = 255
     return encode(mask)
 

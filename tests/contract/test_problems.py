@@ -288,8 +288,8 @@ def test_a_full_queue_says_when_to_come_back(client, slow, erase, coffee_png, do
     slow.seconds = 1.0
     answers = []
     threads = [
-        threading.Thread(target=lambda: answers.append(erase(coffee_png, dot_png, model="slow")))
-        for _ in range(4)
+        threading.Thread(target=lambda k=k: answers.append(erase(coffee_png, dot_png, model="slow", seed=k)))
+        for k in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -348,6 +348,8 @@ def test_what_the_quota_refuses_reaches_the_caller(settings, coffee_png, dot_png
 
 def test_what_the_filter_blocks_reaches_the_caller(settings, coffee_png, dot_png):
     class Blocking:
+        id = "blocking"
+
         async def check(self, photo, watch):
             raise errors.ContentBlocked
 
@@ -397,7 +399,8 @@ def test_nothing_is_left_behind_after_all_that(client, erase, dot_png, settings)
     erase(b"broken", dot_png)
     erase(bytes(3_000_001), dot_png)
 
-    assert [path for path in settings.data_dir.rglob("*") if path.is_file()] == []
+    files = [path for path in settings.data_dir.rglob("*") if path.is_file()]
+    assert [path for path in files if not path.name.startswith("eraser.db")] == []
     assert client.get("/v1/status").json()["queue"]["running"] == 0
 
 

@@ -12,8 +12,8 @@ from starlette.requests import Request
 
 from magic_eraser.api.json_text import MOST_REST, JsonReader
 from magic_eraser.api.multipart import MultipartReader
-from magic_eraser.api.spool import Spool
-from magic_eraser.errors import ValidationFailed
+from magic_eraser.api.spool import SPOOLS, Spool
+from magic_eraser.errors import BodyTooLarge, ValidationFailed
 
 SLICE = 256 * 1024
 """Taken in at once, between which the loop may turn to others."""
@@ -55,17 +55,18 @@ async def read_body(
         max_files, max_fields: most files and most texts of a form.
         repeated: fields of a form that may come several times; always a list then.
         most_json: bytes of JSON beside its pictures.
-        spool: makes the one that pictures go to. Its file closes once the last `Upload` is let go.
+        spool: makes the one that pictures go to; `middleware.BodyCap` releases it when the request is over.
 
     Raises:
         ValidationFailed: neither a form nor a JSON object, broken, or with a field twice.
-        BodyTooLarge, RequestTimeout: see `middleware.BodyCap`.
+        BodyTooLarge: see `middleware.BodyCap`; or there is too much beside the pictures.
+        RequestTimeout: see there.
         StorageFull: there is no room for it in the temporary folder.
         ClientDisconnect: the client went away.
     """
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
-    into = spool()
+    into = _registered(request, spool())
     try:
         if kind == "multipart/form-data":
             form = MultipartReader(content_type, into, max_files=max_files, max_fields=max_fields)
@@ -87,12 +88,17 @@ async def read_body(
 
 async def read_json_body(request: Request, *, most_json: int = MOST_REST) -> Body:
     """A JSON object, whatever its Content-Type says. Raises as `read_body` does."""
-    into = Spool()
+    into = _registered(request, Spool())
     try:
         return Body(_object(await _take_in(request, JsonReader(into, most_rest=most_json), into)))
     except BaseException:
         into.close()
         raise
+
+
+def _registered(request: Request, spool: Spool) -> Spool:
+    request.scope.setdefault(SPOOLS, []).append(spool)
+    return spool
 
 
 async def _take_in(request: Request, reader: Reader, spool: Spool) -> Any:
@@ -137,7 +143,7 @@ class _UrlEncoded:
     def write(self, chunk: bytes) -> None:
         self._text += chunk
         if len(self._text) > self.MOST:
-            raise ValidationFailed(
+            raise BodyTooLarge(
                 "A form of this type may have 1 MiB; send pictures as multipart/form-data.",
                 "此类表单不得超过 1 MiB；请使用 multipart/form-data 上传图片。",
             )

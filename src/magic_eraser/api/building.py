@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +18,6 @@ from magic_eraser.hosting.workers import Workers
 from magic_eraser.jobs.claims import Claims
 from magic_eraser.jobs.runner import JobRunner
 from magic_eraser.jobs.store import JobStore
-from magic_eraser.jobs.webhooks import WebhookSender
 from magic_eraser.models.availability import why_not
 from magic_eraser.models.entry import Entry
 from magic_eraser.models.weights import WeightStore
@@ -91,4 +87,106 @@ def build_rooms(
     )
     database = database_of(settings)
     blobs = blobs_of(settings, database)
-    ...
+    jobs, claims, runner = _batches(settings, database, blobs, service, quota)
+    activity.on_wake = runner.rouse
+    return Rooms(
+        settings=settings,
+        metrics=metrics,
+        service=service,
+        pool=pool,
+        weights=weights,
+        workers=workers,
+        admission=admission,
+        activity=activity,
+        database=database,
+        blobs=blobs,
+        images=_images(settings),
+        cache=cache,
+        idempotency=IdempotencyKeys(
+            database,
+            blobs,
+            ttl_seconds=settings.idempotency.ttl_seconds,
+            lease_seconds=settings.queue.deadline_seconds + ANSWER_MARGIN,
+        ),
+        redis=redis,
+        rates=_rates(settings, redis),
+        users=users,
+        jobs=jobs,
+        claims=claims,
+        runner=runner,
+        webhooks=None,
+    )
+
+
+def _pool(
+    settings: Settings,
+    weights: WeightStore,
+    catalog: Mapping[str, Entry],
+    workers: Workers,
+    metrics: Metrics,
+) -> LocalPool:
+    def loaded(model: str, seconds: float) -> None:
+        metrics.model_load_seconds.labels(model).observe(seconds)
+        log.info("model_ready", model=model, seconds=round(seconds, 3))
+
+    threads = settings.models.threads or cores.share(cores.usable_cores(), settings.queue.slots)
+    cores.limit_opencv(threads)
+    pool = LocalPool(
+        workers,
+        catalog,
+        threads=threads,
+        on_load=loaded,
+        options=HostingOptions.of(settings.models),
+        why_not=lambda card: why_not(card, weights, settings.models.accepted_licences),
+        weights=weights.paths,
+    )
+    for model, state in product(pool.cards(), ModelState):
+        metrics.model_state.labels(model, state).set_function(partial(_is_in, pool, model, state))
+    return pool
+
+
+def _is_in(pool: ModelPool, model: str, state: ModelState) -> float:
+    return float(pool.state(model) is state)
+
+
+def _redis(settings: Settings, metrics: Metrics) -> RedisLink | None:
+    url = settings.redis.url.get_secret_value()
+    if not url:
+        return None
+    return RedisLink(url, timeout_seconds=settings.redis.timeout_seconds, on_error=metrics.redis_errors.inc)
+
+
+def _rates(settings: Settings, redis: RedisLink | None) -> Rates:
+    allowed = settings.limits.requests_per_minute
+    return LimitedRates(allowed, redis) if allowed else NullRates()
+
+
+def _images(settings: Settings) -> ImageStore:
+    return ImageStore(
+        settings.data_dir / "images",
+        ttl_seconds=settings.images.ttl_seconds,
+        max_bytes=settings.images.max_bytes,
+    )
+
+
+def _batches(
+    settings: Settings, database: Database, blobs: Blobs, service: EraseService, quota: Quota
+) -> tuple[JobStore, Claims, JobRunner]:
+    wanted = settings.jobs
+    claims = Claims(
+        database,
+        blobs,
+        quota=quota,
+        units=service.units,
+        lease_seconds=wanted.lease_seconds,
+        attempts=wanted.attempts,
+        ttl_seconds=wanted.ttl_seconds,
+    )
+    runner = JobRunner(
+        claims,
+        service,
+        blobs,
+        concurrency=wanted.concurrency or max(1, settings.queue.slots - 1),
+        item_seconds=wanted.item_seconds,
+    )
+    return JobStore(database, blobs, ttl_seconds=wanted.ttl_seconds), claims, runner

@@ -13,6 +13,7 @@ from magic_eraser.accounts.principal import Principal
 from magic_eraser.api.caller import caller_of
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.errors import Cancelled, Draining
+from magic_eraser.service.request import Keeping
 
 T = TypeVar("T")
 
@@ -56,10 +57,27 @@ async def _seconds(
     return limit if asked is None else min(asked, limit)
 
 
+async def _keeping(
+    asked: Annotated[
+        str | None,
+        Header(
+            alias="Cache-Control",
+            description="`no-store`: the result is neither looked for nor kept; `no-cache`: it is made anew, and kept.",
+        ),
+    ] = None,
+) -> Keeping:
+    directives = {part.partition("=")[0].strip().lower() for part in (asked or "").split(",")}
+    if "no-store" in directives:
+        return Keeping.FORBIDDEN
+    return Keeping.REFRESH if "no-cache" in directives else Keeping.ALLOWED
+
+
 TheRooms = Annotated[Rooms, Depends(_rooms)]
 Caller = Annotated[Principal, Depends(_caller)]
 Seconds = Annotated[float, Depends(_seconds)]
 """The time that the request may take, for its `Watch`: `X-Eraser-Deadline`, never above the server's setting."""
+KeepingAsked = Annotated[Keeping, Depends(_keeping)]
+"""What the caller allows the cache (RFC 9111, 5.2.1)."""
 WhileOpen = Depends(_open)
 """For routes that begin new work: 503 `draining` once the server is leaving."""
 

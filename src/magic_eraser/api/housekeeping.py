@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.errors import EraserError
 from magic_eraser.hosting import memory
+from magic_eraser.jobs.sweeping import sweep
 from magic_eraser.telemetry.logging import get_logger
 
 log = get_logger(__name__)
@@ -32,7 +33,7 @@ def _chores(rooms: Rooms) -> list[Callable[[], Awaitable[object]]]:
         lambda: asyncio.to_thread(rooms.images.sweep),
         rooms.cache.trim,
         rooms.idempotency.sweep,
-        rooms.claims.sweep,
+        lambda: sweep(rooms.database, rooms.blobs),
     ]
 
 

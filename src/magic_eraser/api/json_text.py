@@ -9,7 +9,7 @@ from typing import Any
 
 from magic_eraser.api.base64_text import LONG, LONGEST, Base64Text, NotBase64, looks_like_base64
 from magic_eraser.api.spool import Spool, Upload
-from magic_eraser.errors import ValidationFailed
+from magic_eraser.errors import BodyTooLarge, ValidationFailed
 
 MOST_REST = 1024 * 1024
 """Bytes beside the pictures; `json` makes up to 30 times as much of them in memory."""
@@ -40,7 +40,8 @@ class JsonReader:
         """The next piece.
 
         Raises:
-            ValidationFailed: there is too much beside the pictures, or a long text has wrong escapes.
+            BodyTooLarge: there is too much beside the pictures.
+            ValidationFailed: a long text has wrong escapes.
         """
         if self._kept_back:
             chunk, self._kept_back = self._kept_back + chunk, b""
@@ -48,7 +49,7 @@ class JsonReader:
         while at < len(chunk):
             at = self._outside(chunk, at) if self._start is None else self._inside(chunk, at)
             if len(self._rest) > self._most_rest:
-                raise ValidationFailed(
+                raise BodyTooLarge(
                     f"There are more than {self._most_rest // 1024} KiB of JSON beside the pictures.",
                     f"除图片外的 JSON 超过 {self._most_rest // 1024} KiB。",
                 )

@@ -14,7 +14,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from magic_eraser.api.metered import rate_headers
 from magic_eraser.api.problems import problem
+from magic_eraser.api.spool import SPOOLS, Spool
 from magic_eraser.errors import BodyTooLarge, Cancelled, InternalError, RequestTimeout
 from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.telemetry.metrics import Metrics
@@ -45,7 +47,12 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _decorate(MutableHeaders(scope=message), request_id)
+                headers = MutableHeaders(scope=message)
+                _decorate(headers, request_id)
+                # of routes that are metered, their failures as well
+                rate = scope.get("state", {}).get("rate")
+                if rate is not None:
+                    headers.update(rate_headers(rate))
             await send(message)
 
         start = time.monotonic()
@@ -94,13 +101,17 @@ def endpoint_of(scope: Scope) -> str:
 
 
 LINGER_SECONDS = 3.0
+SMALL = 64 * 1024
+SOON_SECONDS = 0.05
+"""That a refusal waits for the rest of a small body: clients send it right behind the head, and may then keep their
+connection."""
 GRACE_SECONDS = 10.0
 """Before then, the mean rate of a body is not judged: connections start slowly."""
 
 
 class BodyCap:
-    """Ends the reading of a body that is too large (`BodyTooLarge`) or too slow (`RequestTimeout`), and lets a client
-    that is refused in the middle of its sending hear why.
+    """Ends the reading of a body that is too large (`BodyTooLarge`) or too slow (`RequestTimeout`), lets a client that
+    is refused in the middle of its sending hear why, and closes the body's file when the request is over.
 
     An answer that begins before the body was read goes out at once, but is not ended yet: what the client still sends
     is read, and thrown away, for some seconds and up to twice the cap. A connection that is closed on a client in the
@@ -111,7 +122,8 @@ class BodyCap:
         max_bytes: largest body.
         caps: the same for single paths, below the root path.
         idle_seconds: without a byte, while one is waited for.
-        min_bytes_per_second: slowest mean rate while bytes are waited for, from the tenth second on; 0 for any.
+        min_bytes_per_second: slowest mean rate while bytes are waited for; 0 for any.
+        grace_seconds: of waiting, before which the rate is not judged.
         linger_seconds: that a refused body is read on.
     """
 
@@ -123,6 +135,7 @@ class BodyCap:
         caps: Mapping[str, int] | None = None,
         idle_seconds: float = 20,
         min_bytes_per_second: int = 4096,
+        grace_seconds: float = GRACE_SECONDS,
         linger_seconds: float = LINGER_SECONDS,
     ) -> None:
         self.app = app
@@ -130,6 +143,7 @@ class BodyCap:
         self.caps = dict(caps or {})
         self.idle_seconds = idle_seconds
         self.min_bytes_per_second = min_bytes_per_second
+        self.grace_seconds = grace_seconds
         self.linger_seconds = linger_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,7 +151,12 @@ class BodyCap:
             await self.app(scope, receive, send)
             return
         body = _Body(self, self.cap_of(scope), headers, receive, send)
-        await self.app(scope, body.receive, body.send)
+        spools: list[Spool] = scope.setdefault(SPOOLS, [])
+        try:
+            await self.app(scope, body.receive, body.send)
+        finally:
+            for spool in spools:
+                spool.release()
 
     def cap_of(self, scope: Scope) -> int:
         path, root = scope["path"], scope.get("root_path", "")
@@ -160,6 +179,7 @@ class _Body:
         self._waited = 0.0
         self._over = False
         """Nothing more will come, or is waited for."""
+        self._too_slow = False
 
     async def receive(self) -> Message:
         if self._over:
@@ -173,10 +193,10 @@ class _Body:
         return message
 
     async def send(self, message: Message) -> None:
-        if not self._over and message["type"] == "http.response.start":
-            if not self._waits:
-                await self._discard(0)  # what is here already, as of most small requests
-            if not self._over:
+        if message["type"] == "http.response.start":
+            if not self._over and not self._waits:
+                await self._discard(SOON_SECONDS if 0 < self._declared <= SMALL else 0)
+            if not self._over or self._too_slow:
                 MutableHeaders(scope=message)["Connection"] = "close"
         elif not self._over and message["type"] == "http.response.body" and not message.get("more_body"):
             await self._send({**message, "more_body": True})
@@ -194,12 +214,12 @@ class _Body:
         rate = self._rules.min_bytes_per_second
         left = self._rules.idle_seconds
         if rate > 0:
-            left = min(left, max(GRACE_SECONDS, self._seen / rate) - self._waited)
+            left = min(left, max(self._rules.grace_seconds, self._seen / rate) - self._waited)
         try:
             async with asyncio.timeout(left):
                 return await self._receive()
         except TimeoutError:
-            self._over = True
+            self._over = self._too_slow = True
             raise RequestTimeout from None
         finally:
             self._waited += loop.time() - start

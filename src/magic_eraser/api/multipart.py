@@ -10,7 +10,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from magic_eraser.api.base64_text import LONG, LONGEST, Base64Text, NotBase64, looks_like_base64
 from magic_eraser.api.spool import Incoming, Spool, Upload
-from magic_eraser.errors import ValidationFailed
+from magic_eraser.errors import BodyTooLarge, ValidationFailed
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -70,7 +70,8 @@ class MultipartReader:
         """The next piece.
 
         Raises:
-            ValidationFailed: it is no such form, or one with too many parts or too long texts.
+            BodyTooLarge: its texts are too long.
+            ValidationFailed: it is no such form, or one with too many parts.
         """
         try:
             self._parser.write(chunk)
@@ -122,7 +123,10 @@ class MultipartReader:
         assert self._part is not None
         self._part.append(memoryview(data)[start:end])
         if isinstance(self._part, _Text) and self._text_bytes + len(self._part.text) > MOST_TEXT:
-            raise _unreadable(f"its texts are longer than {MOST_TEXT // 1024} KiB")
+            raise BodyTooLarge(
+                f"The texts of the form are longer than {MOST_TEXT // 1024} KiB.",
+                f"表单中的文本超过 {MOST_TEXT // 1024} KiB。",
+            )
 
     def _on_part_end(self) -> None:
         part, self._part = self._part, None

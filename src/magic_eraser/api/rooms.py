@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from magic_eraser.db.blobs import Blobs
 from magic_eraser.db.database import Database
@@ -13,7 +13,6 @@ from magic_eraser.hosting.workers import Workers
 from magic_eraser.jobs.claims import Claims
 from magic_eraser.jobs.runner import JobRunner
 from magic_eraser.jobs.store import JobStore
-from magic_eraser.jobs.webhooks import WebhookSender
 from magic_eraser.models.weights import WeightStore
 from magic_eraser.service.activity import Activity
 from magic_eraser.service.admission import SlotAdmission
@@ -55,7 +54,7 @@ class Rooms:
     jobs: JobStore
     claims: Claims
     runner: JobRunner
-    webhooks: WebhookSender | None
+    webhooks: Any
     """None where no secret is set to sign them with."""
     started: bool = False
     leaving: bool = False

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from magic_eraser.api.app import create_app
+from magic_eraser.api.connections import with_head_limit
 from magic_eraser.api.leaving import leave
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.db.upgrade import prepare
@@ -84,6 +85,7 @@ def run(settings: Settings, app: FastAPI | None = None) -> None:
         server_header=False,
         timeout_graceful_shutdown=5,
         lifespan="on",
+        http=with_head_limit(settings.limits.body_idle_seconds),
     )
     listener = _listen(server.host, server.port)
     try:

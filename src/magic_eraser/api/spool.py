@@ -7,9 +7,12 @@ import errno
 import hashlib
 import os
 import tempfile
+import threading
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from magic_eraser.errors import EraserError, StorageFull
@@ -20,6 +23,8 @@ IN_MEMORY = 1024 * KIBIBYTE
 """Smaller bodies never touch the disk: 64 clients that wait hold 64 MiB at most."""
 BATCH = 256 * KIBIBYTE
 """Written at once, in a thread: 0.1 ms into the page cache, but seconds where the disk is slow."""
+SPOOLS = "magic_eraser.spools"
+"""Where an ASGI scope has those of its request."""
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -33,21 +38,21 @@ class RawFile(Protocol):
     def close(self) -> None: ...
 
 
-def unnamed_file() -> RawFile:
-    """A file without a name in `TMPDIR`: nothing is left of it, however the process ends.
+def unnamed_file(folder: Path | None = None) -> RawFile:
+    """A file without a name in a folder, `TMPDIR` where None: nothing is left of it, however the process ends.
 
     Raises:
         FileNotFoundError: no folder can be written to, as where the disk is full from the start.
     """
-    return tempfile.TemporaryFile(buffering=0)
+    return tempfile.TemporaryFile(buffering=0, dir=folder)
 
 
 class Spool:
     """Bytes that come in, in memory up to 1 MiB and in a temporary file beyond.
 
-    Filled by one task (`append`, `settle`, then `finish`), read by any thread. The file is closed with `close`, or when
-    the last `Upload` in it is let go: a result that others wait for too may outlive the request that brought its
-    picture, so the end of that request must not close the file.
+    Filled by one task (`append`, `settle`, then `finish`), read by any thread. It closes with `release`, when the
+    request is over, or after that at the end of the last `hold`: others may wait for the work on a picture whose own
+    request has gone. A spool that nobody releases closes once nobody knows it any more.
     """
 
     def __init__(self, open_file: Callable[[], RawFile] = unnamed_file) -> None:
@@ -56,6 +61,9 @@ class Spool:
         self._file: RawFile | None = None
         self._written = 0
         self._close: Callable[[], object] | None = None
+        self._lock = threading.Lock()
+        self._holds = 0
+        self._released = False
 
     @property
     def size(self) -> int:
@@ -87,21 +95,37 @@ class Spool:
         """
         if self._file is None:
             return bytes(memoryview(self._tail)[offset : offset + length])
-        pieces = []
-        while length > 0:
-            piece = os.pread(self._file.fileno(), length, offset)
-            if not piece:
-                break
-            pieces.append(piece)
-            offset += len(piece)
-            length -= len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        with (
+            self._lock
+        ):  # of one's own: this one may be closed, and its number mean another file, while one reads
+            descriptor = os.dup(self._file.fileno())
+        try:
+            return _read(descriptor, offset, length)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep it open meanwhile, in the event loop's thread."""
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+            if self._released:
+                self.release()
+
+    def release(self) -> None:
+        """The request is over: close it, unless somebody holds it; can be called again."""
+        self._released = True
+        if self._holds == 0:
+            self.close()
 
     def close(self) -> None:
-        """Let everything go; can be called again."""
-        self._tail = bytearray()
+        """Close the file now, where there is one; can be called again."""
         if self._close is not None:
-            self._close()
+            with self._lock:
+                self._close()
 
     def _flush(self) -> None:
         try:
@@ -116,6 +140,15 @@ class Spool:
             raise _translated(error) from error
         self._written += len(self._tail)
         self._tail = bytearray()
+
+
+def _read(descriptor: int, offset: int, length: int) -> bytes:
+    pieces = []
+    while length > 0 and (piece := os.pread(descriptor, length, offset)):
+        pieces.append(piece)
+        offset += len(piece)
+        length -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _translated(error: OSError) -> EraserError | OSError:
@@ -155,6 +188,10 @@ class Upload:
     def sha256(self) -> bytes:
         """Known since it came in."""
         return self.digest
+
+    def held(self) -> AbstractContextManager[None]:
+        """For work that may go on when the request is over: it can be read meanwhile."""
+        return self.spool.hold()
 
 
 class Incoming:

@@ -12,10 +12,8 @@ import typer
 
 from magic_eraser.errors import UnsupportedFormat
 from magic_eraser.imaging.codec import extension_of, format_of_extension
+from magic_eraser.jobs.pairing import mask_of
 from magic_eraser.service.request import OutputFormat
-
-SUFFIXES = ("", "_mask", "-mask", ".mask")
-"""What a mask's name may add to its photograph's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ def of_folders(photos: Path, masks: Path, output: Path, wish: str | None) -> lis
     for photo in sorted(photos.iterdir()):
         if not photo.is_file() or photo.name.startswith(".") or format_of_extension(photo.suffix) is None:
             continue
-        mask = next((by_stem[photo.stem + s] for s in SUFFIXES if photo.stem + s in by_stem), None)
+        mask = mask_of(photo.stem, by_stem)
         chosen = wish or "same"
         name = photo.name if chosen == "same" else photo.stem + extension_of(chosen)
         pairs.append(Pair(photo, mask, output / name, cast("OutputFormat", chosen)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,21 +15,32 @@ from magic_eraser.billing.quota import Quota, Reservation
 from magic_eraser.db.base import now
 from magic_eraser.db.blobs import Blobs
 from magic_eraser.db.database import Database
-from magic_eraser.errors import Cancelled, Draining, EraserError, InternalError, QueueFull, StorageUnavailable
-from magic_eraser.jobs.endings import OPEN, OnOver, due, end_item, nobody_waits
+from magic_eraser.errors import (
+    Cancelled,
+    Draining,
+    EraserError,
+    InternalError,
+    QueueFull,
+    StorageFull,
+    StorageUnavailable,
+)
+from magic_eraser.jobs.endings import OPEN, OnOver, end_item, failure, nobody_waits
 from magic_eraser.jobs.options import from_json
+from magic_eraser.jobs.sweeping import sweep
 from magic_eraser.jobs.tables import ItemState, JobState, job_items, jobs
+from magic_eraser.jobs.turns import LONGEST_PAUSE, next_due
 from magic_eraser.service.request import EraseOptions, EraseResult
+from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.usage.events import record
 
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 600.0
-"""Seconds before an item is begun again: 2, 8, 32 ..."""
-ORPHAN_SECONDS = 3600.0
-"""After which pictures without a job are those of one that was never accepted."""
-SWEPT_AT_ONCE = 50
-NOT_ITS_FAULT = (QueueFull, Draining, StorageUnavailable, Cancelled)
-"""The item was not looked at: it is begun again, and the attempt does not count."""
+log = get_logger(__name__)
 
+FIRST_PAUSE = 2.0
+"""Seconds before an item is begun again: 2, 8, 32 ... `LONGEST_PAUSE`."""
+SHORTEST_PAUSE = 1.0
+"""Where it was not the item's fault and nobody says for how long: not at once, or it would be tried without a rest."""
+NOT_ITS_FAULT = (QueueFull, Draining, StorageUnavailable, StorageFull, Cancelled)
+"""The item was not looked at, or what was made of it found no room: begun again, and the attempt does not count."""
 
 Key = tuple[str, int, int]
 """Job, index, fence: one claim."""
@@ -96,86 +107,46 @@ class Claims:
         self._on_over = on_over
 
     async def claim(self, owner: str) -> Claimed | None:
-        """The next item for `owner`; None where nothing is due. Tenants take turns (the one with the fewest items
-        under way first), then jobs, then items by index.
+        """The next item for `owner`; None where nothing is due. See `turns` for which. One item is one transaction:
+        with more, two servers could each hold a tenant's row that the other waits for.
 
         Raises:
-            StorageUnavailable: see `Database.write`.
+            StorageUnavailable, StorageFull: see `Database.write`. The item may be `owner`'s nevertheless, where the
+                answer to the commit was lost: see `give_back_strays`.
         """
         while True:
             async with self._database.write() as connection:
-                row = await self._next(connection)
-                if row is None:
+                found = await next_due(connection, self.lease_seconds)
+                if found is None:
                     return None
-                claimed = await self._take(connection, row, owner)
+                claimed = await self._take(connection, *found, owner)
             if claimed is not None:
                 return claimed
 
-    async def _next(self, connection: AsyncConnection) -> Any:
-        under_way = (
-            sa.select(jobs.c.tenant_id, sa.func.count().label("items"))
-            .join(job_items, job_items.c.job_id == jobs.c.id)
-            .where(job_items.c.state == ItemState.LEASED)
-            .group_by(jobs.c.tenant_id)
-            .subquery()
-        )
-        waiting = sa.exists().where(job_items.c.job_id == jobs.c.id, due(self.lease_seconds))
-        turns = (
-            sa.select(jobs)
-            .outerjoin(under_way, under_way.c.tenant_id == jobs.c.tenant_id)
-            .where(jobs.c.state.in_(OPEN), waiting)
-            .order_by(
-                sa.func.coalesce(under_way.c["items"], 0),
-                sa.func.coalesce(jobs.c.claimed_at, 0.0),
-                jobs.c.created_at,
-            )
-            .limit(20)
-        )
-        for job in (await connection.execute(turns)).all():
-            item = (
-                sa.select(job_items)
-                .where(job_items.c.job_id == job.id, due(self.lease_seconds))
-                .order_by(job_items.c.index)
-                .limit(1)
-                .with_for_update(skip_locked=True)  # SQLite has the whole database locked already
-            )
-            row = (await connection.execute(item)).first()
-            if row is not None:
-                return job, row
-        return None
-
-    async def _take(self, connection: AsyncConnection, found: Any, owner: str) -> Claimed | None:
-        job, item = found
-        principal = Principal(job.tenant_id, job.subject, job.address, Priority.BATCH)
+    async def _take(self, connection: AsyncConnection, job: Any, item: Any, owner: str) -> Claimed | None:
+        """None: the item came to its end instead, or is put off."""
         if item.attempts >= self._attempts:  # each time, whoever had it was never heard of again
             gone = InternalError(
                 f"The server ended {item.attempts} times while it worked on this picture.",
                 f"处理这张图片时服务器意外中止了 {item.attempts} 次。",
             )
-            await self._end(connection, job.id, item.index, _failure(gone))
+            await self._end(connection, job.id, item.index, failure(gone))
             return None
+        principal = Principal(job.tenant_id, job.subject, job.address, Priority.BATCH)
         try:
             units = self._units(from_json(job.options)[0])
-            reservation = await self._quota.reserve(principal, units, within=connection)
+            async with connection.begin_nested():  # what a refusal wrote before it refused does not stay
+                reservation = await self._quota.reserve(principal, units, within=connection)
+        except (StorageUnavailable, StorageFull):
+            raise
         except EraserError as error:
-            if isinstance(error, NOT_ITS_FAULT):
-                raise
-            await self._end(connection, job.id, item.index, _failure(error))
+            await self._failed(connection, job.id, item.index, item.attempts + 1, error)
             return None
-        await connection.execute(
-            job_items.update()
-            .where(job_items.c.job_id == job.id, job_items.c.index == item.index)
-            .values(
-                state=ItemState.LEASED,
-                owner=owner,
-                lease_until=now() + self.lease_seconds,
-                fence=item.fence + 1,
-                attempts=item.attempts + 1,
-            )
-        )
-        await connection.execute(
-            jobs.update().where(jobs.c.id == job.id).values(state=JobState.RUNNING, claimed_at=now())
-        )
+        except Exception:  # one item that nobody can begin must not keep the others from their turn
+            log.exception("item_not_begun", job=job.id, index=item.index)
+            await self._failed(connection, job.id, item.index, item.attempts + 1, InternalError())
+            return None
+        await self._lease(connection, job.id, item, owner)
         return Claimed(
             job_id=job.id,
             index=item.index,
@@ -189,6 +160,24 @@ class Claims:
             reservation=reservation,
         )
 
+    async def _lease(self, connection: AsyncConnection, job_id: str, item: Any, owner: str) -> None:
+        await connection.execute(
+            job_items.update()
+            .where(job_items.c.job_id == job_id, job_items.c.index == item.index)
+            .values(
+                state=ItemState.LEASED,
+                owner=owner,
+                lease_until=now() + self.lease_seconds,
+                fence=item.fence + 1,
+                attempts=item.attempts + 1,
+            )
+        )
+        await connection.execute(
+            jobs.update()
+            .where(jobs.c.id == job_id, jobs.c.state.in_(OPEN))
+            .values(state=JobState.RUNNING, claimed_at=now())
+        )
+
     async def renew(self, owner: str) -> set[Key]:
         """All that `owner` has is its own for longer; which they are, by `Claimed.key`. What is missing is not its own
         any more: cancelled, or taken over."""
@@ -199,26 +188,39 @@ class Claims:
                 .values(lease_until=now() + self.lease_seconds)
                 .returning(job_items.c.job_id, job_items.c.index, job_items.c.fence)
             )
-            return {(row.job_id, row.index, row.fence) for row in kept}
+            return {(job_id, index, fence) for job_id, index, fence in kept}
 
     async def held(self, owner: str) -> set[Key]:
         """The same, without renewing it."""
         async with self._database.read() as connection:
-            found = await connection.execute(
-                sa.select(job_items.c.job_id, job_items.c.index, job_items.c.fence).where(
-                    job_items.c.owner == owner, job_items.c.state == ItemState.LEASED
+            return await _held(connection, owner)
+
+    async def give_back_strays(self, owner: str, working: Collection[Key]) -> int:
+        """What `owner` has but does not work on, since it never heard that the claim was granted, or could not tell
+        the end: anybody may have it at once. The attempt counts. How many there were."""
+        async with self._database.write() as connection:
+            strays = await _held(connection, owner) - set(working)
+            for job_id, index, fence in strays:
+                await connection.execute(
+                    job_items.update()
+                    .where(*_is_claim(job_id, index, fence))
+                    .values(state=ItemState.QUEUED, owner=None, lease_until=None, run_at=now())
                 )
-            )
-            return {(row.job_id, row.index, row.fence) for row in found}
+        return len(strays)
 
     async def finish(self, claimed: Claimed, result: EraseResult, result_blob: str) -> bool:
         """The item succeeded: its end, its charge, its usage event and, with the last one, the job's end are one
-        transaction. Whether it was still ours to end; the blob is of no use where it was not."""
+        transaction. May be told again where the answer was lost.
+
+        Returns:
+            Whether the item ended by this result; where not, somebody else had it meanwhile, or it was cancelled: the
+            blob is of no use to anybody.
+        """
         assert result.encoded is not None
         units = 0 if result.cache == "hit" else claimed.reservation.units
         async with self._database.write() as connection:
-            if not await self._ours(connection, claimed):
-                return False
+            if not await _ours(connection, claimed):
+                return await _ended_by(connection, claimed, result_blob)
             await self._quota.settle(claimed.reservation, units, within=connection)
             source_id = f"{claimed.job_id}/{claimed.index}"
             await record(connection, "job", source_id, claimed.principal, result.model, units)
@@ -237,88 +239,92 @@ class Claims:
 
     async def fail(self, claimed: Claimed, error: EraserError) -> None:
         """It failed: for good where its caller has to mend something or it was begun often enough, else it is begun
-        again later. Nothing is charged."""
-        uncounted = isinstance(error, NOT_ITS_FAULT)
-        passing = uncounted or error.status >= 500
+        again later. Nothing is charged. Does nothing where the item is not ours any more."""
         async with self._database.write() as connection:
-            if not await self._ours(connection, claimed):
+            if not await _ours(connection, claimed):
                 return
             await self._quota.release(claimed.reservation, within=connection)
-            if passing and (uncounted or claimed.attempts < self._attempts):
-                pause = (error.retry_after or 0.0) if uncounted else _pause(claimed.attempts)
-                await self._again(connection, claimed, pause, counted=not uncounted)
+            if isinstance(error, NOT_ITS_FAULT):
+                pause = min(LONGEST_PAUSE, max(SHORTEST_PAUSE, error.retry_after or 0.0))
+                await _again(connection, claimed.job_id, claimed.index, claimed.attempts - 1, pause)
             else:
-                await self._end(connection, claimed.job_id, claimed.index, _failure(error))
+                await self._failed(connection, claimed.job_id, claimed.index, claimed.attempts, error)
 
     async def give_back(self, claimed: Claimed) -> None:
-        """It was begun and not ended, by no fault of its own: the next server may have it at once."""
-        await self.fail(claimed, Cancelled())
+        """It was begun and not ended, by no fault of its own: the next server may have it at once, and the attempt does
+        not count."""
+        async with self._database.write() as connection:
+            if await _ours(connection, claimed):
+                await self._quota.release(claimed.reservation, within=connection)
+                await _again(connection, claimed.job_id, claimed.index, claimed.attempts - 1, 0.0)
 
     async def let_go(self, claimed: Claimed) -> None:
         """It is not ours any more: what was held for it is released."""
         await self._quota.release(claimed.reservation)
 
     async def sweep(self) -> None:
-        """Remove jobs whose time is over, and pictures of jobs that were never accepted."""
-        async with self._database.write() as connection:
-            over = (
-                (
-                    await connection.execute(
-                        sa.select(jobs.c.id).where(jobs.c.expires_at <= now()).limit(SWEPT_AT_ONCE)
-                    )
-                )
-                .scalars()
-                .all()
-            )
-            await connection.execute(jobs.delete().where(jobs.c.id.in_(over)))
-        for job_id in over:
-            await self._blobs.delete_folder(job_id)
-        old = set(await self._blobs.folders(older_than=ORPHAN_SECONDS))
-        async with self._database.read() as connection:
-            known = set((await connection.execute(sa.select(jobs.c.id))).scalars())
-        for folder in [name for name in old - known if not name.startswith("idem-")][:SWEPT_AT_ONCE]:
-            await self._blobs.delete_folder(folder)
+        """See `sweeping`."""
+        await sweep(self._database, self._blobs)
 
-    async def _ours(self, connection: AsyncConnection, claimed: Claimed) -> bool:
-        """Whether the claim still holds; the row is locked from here on."""
-        query = sa.select(job_items.c.index).where(
-            job_items.c.job_id == claimed.job_id,
-            job_items.c.index == claimed.index,
-            job_items.c.fence == claimed.fence,
-            job_items.c.state == ItemState.LEASED,
-        )
-        return (await connection.execute(query.with_for_update())).first() is not None
+    async def _failed(
+        self, connection: AsyncConnection, job_id: str, index: int, attempts: int, error: EraserError
+    ) -> None:
+        """After that many attempts, this one included."""
+        if error.status >= 500 and attempts < self._attempts:
+            pause = min(LONGEST_PAUSE, max(_pause(attempts), error.retry_after or 0.0))
+            await _again(connection, job_id, index, attempts, pause)
+        else:
+            await self._end(connection, job_id, index, failure(error))
 
     async def _end(
         self, connection: AsyncConnection, job_id: str, index: int, values: dict[str, Any]
     ) -> None:
         await end_item(connection, job_id, index, values, self._ttl, self._on_over)
 
-    async def _again(
-        self, connection: AsyncConnection, claimed: Claimed, pause: float, *, counted: bool
-    ) -> None:
-        await connection.execute(
-            job_items.update()
-            .where(job_items.c.job_id == claimed.job_id, job_items.c.index == claimed.index)
-            .values(
-                state=ItemState.QUEUED,
-                owner=None,
-                lease_until=None,
-                run_at=now() + pause,
-                attempts=claimed.attempts if counted else claimed.attempts - 1,
-            )
+
+async def _held(connection: AsyncConnection, owner: str) -> set[Key]:
+    item = job_items.c
+    found = await connection.execute(
+        sa.select(item.job_id, item.index, item.fence).where(
+            item.owner == owner, item.state == ItemState.LEASED
         )
+    )
+    return {(job_id, index, fence) for job_id, index, fence in found}
 
 
-def _failure(error: EraserError) -> dict[str, Any]:
-    return {
-        "state": ItemState.FAILED,
-        "error_code": error.code,
-        "error": error.sentence("en"),
-        "error_zh": error.sentence("zh"),
-    }
+def _is_claim(job_id: str, index: int, fence: int) -> tuple[sa.ColumnElement[bool], ...]:
+    item = job_items.c
+    return (
+        item.job_id == job_id,
+        item.index == index,
+        item.fence == fence,
+        item.state == ItemState.LEASED,
+    )
+
+
+async def _ours(connection: AsyncConnection, claimed: Claimed) -> bool:
+    """Whether the claim still holds; the row is locked from here on."""
+    query = sa.select(job_items.c.index).where(*_is_claim(*claimed.key))
+    return (await connection.execute(query.with_for_update())).first() is not None
+
+
+async def _ended_by(connection: AsyncConnection, claimed: Claimed, result_blob: str) -> bool:
+    """Whether it is this very result by which the item ended."""
+    item = job_items.c
+    query = sa.select(item.index).where(
+        item.job_id == claimed.job_id, item.index == claimed.index, item.result_blob == result_blob
+    )
+    return (await connection.execute(query)).first() is not None
+
+
+async def _again(connection: AsyncConnection, job_id: str, index: int, attempts: int, pause: float) -> None:
+    """Back into the queue, for the time after `pause`."""
+    await connection.execute(
+        job_items.update()
+        .where(job_items.c.job_id == job_id, job_items.c.index == index)
+        .values(state=ItemState.QUEUED, owner=None, lease_until=None, run_at=now() + pause, attempts=attempts)
+    )
 
 
 def _pause(attempts: int) -> float:
-    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 4 ** (attempts - 1))
-    return longest * random.uniform(0.8, 1.2)  # noqa: S311 (no secret)
+    return FIRST_PAUSE * 4.0 ** (attempts - 1) * random.uniform(0.8, 1.2)  # noqa: S311 (no secret)

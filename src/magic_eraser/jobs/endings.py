@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from magic_eraser.db.base import now
+from magic_eraser.errors import EraserError
 from magic_eraser.jobs.tables import ItemState, JobState, job_items, jobs
 
 OPEN = (JobState.QUEUED, JobState.RUNNING)
@@ -18,6 +18,16 @@ OnOver = Callable[[AsyncConnection, str], Awaitable[None]]
 
 async def nobody_waits(_connection: AsyncConnection, _job_id: str) -> None:
     """Nobody is told."""
+
+
+def failure(error: EraserError, state: ItemState = ItemState.FAILED) -> dict[str, Any]:
+    """The columns of an item that came to nothing."""
+    return {
+        "state": state,
+        "error_code": error.code,
+        "error": error.sentence("en"),
+        "error_zh": error.sentence("zh"),
+    }
 
 
 async def end_job(
@@ -68,14 +78,3 @@ async def end_item(
     if job.succeeded + job.failed == job.total:
         state = JobState.FAILED if job.failed else JobState.SUCCEEDED
         await end_job(connection, job_id, state, ttl_seconds, on_over)
-
-
-def due(lease_seconds: float) -> sa.ColumnElement[bool]:
-    """Items to be begun: those that wait, those whose server is gone, and those whose lease reaches further than any
-    can: the clock was set back."""
-    item = job_items.c
-    lost = sa.or_(item.lease_until < now(), item.lease_until > now() + 2 * lease_seconds)
-    return sa.or_(
-        sa.and_(item.state == ItemState.QUEUED, item.run_at <= now()),
-        sa.and_(item.state == ItemState.LEASED, lost),
-    )

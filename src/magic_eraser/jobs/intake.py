@@ -115,7 +115,7 @@ async def keep_archive(
                 "The archive holds no pictures in images/.", "压缩包的 images/ 文件夹中没有图片。"
             )
         _check_count(len(pairs), limits)
-        items = []
+        items: list[NewItem] = []
         async with _all_or_none(blobs, job_id):
             for image, mask in pairs:
                 ids = [await _put(blobs, job_id, archive, member) for member in (image, mask)]

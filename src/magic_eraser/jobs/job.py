@@ -56,7 +56,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Where one of its pairs stands; `error*` where it failed, the rest where it succeeded."""
+    """Where one of its pairs stands; `error*` where it failed or was cancelled, the rest where it succeeded."""
 
     index: int
     name: str

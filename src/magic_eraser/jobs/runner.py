@@ -8,12 +8,13 @@ import secrets
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from magic_eraser.accounts.principal import Principal
 from magic_eraser.billing.quota import Reservation
 from magic_eraser.db.blobs import Blobs
-from magic_eraser.errors import EraserError, InternalError, StorageFull, StorageUnavailable
+from magic_eraser.errors import EraserError, InternalError, NotFound, StorageFull, StorageUnavailable
 from magic_eraser.jobs.claims import Claimed, Claims, Key
 from magic_eraser.jobs.options import from_json
 from magic_eraser.models.watch import Watch
@@ -21,12 +22,16 @@ from magic_eraser.service.request import EraseRequest, EraseResult
 from magic_eraser.telemetry.logging import get_logger
 
 log = get_logger(__name__)
+T = TypeVar("T")
+OUT_OF_REACH = (StorageUnavailable, StorageFull)
 
 POLL_SECONDS = 1.0
 DOZE_SECONDS = 15.0
 """Between two looks at the queue while the server sleeps: another one may have been given a job."""
 LONGEST_PAUSE = 5.0
 """Between two tries while the database is away."""
+PATIENCE_LEAVING = 2.0
+"""Seconds for which the end of an item is told again by a server that leaves; the lease's length by one that stays."""
 
 
 class Eraser(Protocol):
@@ -79,6 +84,8 @@ class JobRunner:
         self._poll_seconds = poll_seconds
         self._pause = poll_seconds
         self._working: dict[Key, asyncio.Task[None]] = {}
+        self._ending: set[Key] = set()  # stopped already, or past the point where that saves anything
+        self._claiming = False  # a claim is under way, or went unanswered: it may have been granted
         self._look = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
         self._stopping = False
@@ -110,10 +117,13 @@ class JobRunner:
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
-        working = list(self._working.values())
-        for task in working:
-            task.cancel()
-        await asyncio.gather(*working, return_exceptions=True)
+        for key in self._working:
+            self._end_early(key)
+        await asyncio.gather(*self._working.values(), return_exceptions=True)
+        if self._claiming:
+            with suppress(*OUT_OF_REACH):  # the lease ends by itself
+                await self._claims.give_back_strays(self.owner, ())
+            self._claiming = False
 
     # --- the loops ------------------------------------------------------------------------------------
 
@@ -122,97 +132,139 @@ class JobRunner:
         while True:
             self._look.clear()
             try:
-                await self._drop_lost()
+                await self._compare()
                 await self._take()
-            except (StorageUnavailable, StorageFull) as error:
+            except OUT_OF_REACH as error:
                 if not away:
                     log.warning("jobs_without_database", reason=error.detail)
+                away += 1
+            except Exception:
+                log.exception("jobs_look_failed")
                 away += 1
             else:
                 if away:
                     log.info("jobs_with_database_again")
                 away = 0
-            pause = min(LONGEST_PAUSE, self._pause * 2**away) if away else self._pause
+            if away:
+                await asyncio.sleep(min(LONGEST_PAUSE, self._poll_seconds * 2.0 ** min(away, 10)))
+                continue
             with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(self._pause):
                     await self._look.wait()
 
     async def _take(self) -> None:
         while len(self._working) < self._concurrency:
+            self._claiming = True
             claimed = await self._claims.claim(self.owner)
+            self._claiming = False
             if claimed is None:
                 return
             self._working[claimed.key] = asyncio.create_task(self._do(claimed))
 
-    async def _drop_lost(self) -> None:
-        """Stop the work on what is not ours any more: its job was cancelled, or another server has it."""
-        working = dict(self._working)
-        if not working:
+    async def _compare(self) -> None:
+        """What is ours by the database with what is worked on. Work on anything else is stopped: its job was cancelled,
+        or another server has it. What nobody here works on is given back."""
+        working = set(self._working)
+        if not working and not self._claiming:
             return
         held = await self._claims.held(self.owner)
-        for key in working.keys() - held:
-            if key in self._working:  # it did not end meanwhile
+        for key in working - held:
+            if self._end_early(key):
                 log.info("item_lost", job=key[0], index=key[1])
-                working[key].cancel()
+        if held - working:
+            strays = await self._claims.give_back_strays(self.owner, working)
+            log.warning("items_astray", count=strays)
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._claims.lease_seconds / 3)
             if self._working:
-                with suppress(StorageUnavailable, StorageFull):  # the poll says so
+                try:
                     await self._claims.renew(self.owner)
+                except OUT_OF_REACH:
+                    pass  # the poll says so
+                except Exception:
+                    log.exception("jobs_renewal_failed")
+
+    def _end_early(self, key: Key) -> bool:
+        """Stop the work on an item, once, unless it is done; whether there was any."""
+        if key not in self._working or key in self._ending:
+            return False
+        self._ending.add(key)
+        self._working[key].cancel()
+        return True
 
     # --- one item -------------------------------------------------------------------------------------
 
     async def _do(self, claimed: Claimed) -> None:
         try:
-            await self._erase(claimed)
-        except asyncio.CancelledError:
-            give = self._claims.give_back if self._stopping else self._claims.let_go
-            await self._told(lambda: give(claimed), claimed)
-        except EraserError as failure:
-            error = failure
-            await self._told(lambda: self._claims.fail(claimed, error), claimed)
-        except Exception:
-            log.exception("item_failed", job=claimed.job_id, index=claimed.index)
-            await self._told(lambda: self._claims.fail(claimed, InternalError()), claimed)
+            end = await self._attempt(claimed)
+            self._ending.add(claimed.key)
+            if end is not None:
+                await self._tell(claimed, end)
         finally:
             del self._working[claimed.key]
+            self._ending.discard(claimed.key)
             self._look.set()
 
-    async def _erase(self, claimed: Claimed) -> None:
+    async def _attempt(self, claimed: Claimed) -> Callable[[], Awaitable[None]] | None:
+        """What is left to be told; nothing where the item succeeded."""
+        claims = self._claims
+        try:
+            result = await self._erase(claimed)
+            self._ending.add(claimed.key)
+            await self._keep(claimed, result)
+        except asyncio.CancelledError:
+            return partial(claims.give_back if self._stopping else claims.let_go, claimed)
+        except EraserError as error:
+            return partial(claims.fail, claimed, error)
+        except Exception:
+            log.exception("item_failed", job=claimed.job_id, index=claimed.index)
+            return partial(claims.fail, claimed, InternalError())
+        return None
+
+    async def _erase(self, claimed: Claimed) -> EraseResult:
         options, output = from_json(claimed.options)
-        image = await self._blobs.get(claimed.image_blob)
-        mask = await self._blobs.get(claimed.mask_blob)
+        try:
+            image = await self._blobs.get(claimed.image_blob)
+            mask = await self._blobs.get(claimed.mask_blob)
+        except NotFound:
+            raise NotFound(
+                "The picture or its mask is not there any more.", "图片或其蒙版已不存在。"
+            ) from None
         request = EraseRequest(image, mask, options, output)
         watch = Watch.waiting(self._item_seconds)
-        result = await self._service.erase(claimed.principal, request, watch, prepaid=claimed.reservation)
+        return await self._service.erase(claimed.principal, request, watch, prepaid=claimed.reservation)
+
+    async def _keep(self, claimed: Claimed, result: EraseResult) -> None:
         assert result.encoded is not None
-        blob = await self._blobs.put(claimed.job_id, result.encoded.data)
-        ours: list[bool] = []
+        data = result.encoded.data
+        blob = await self._patiently(lambda: self._blobs.put(claimed.job_id, data))
+        if not await self._patiently(lambda: self._claims.finish(claimed, result, blob)):
+            with suppress(*OUT_OF_REACH):  # it goes with the job's folder
+                await self._blobs.delete(blob)
 
-        async def finish() -> None:
-            ours.append(await self._claims.finish(claimed, result, blob))
+    async def _tell(self, claimed: Claimed, step: Callable[[], Awaitable[None]]) -> None:
+        """How the item came to nothing; where that cannot be written, it is a stray, or its lease ends."""
+        try:
+            await self._patiently(step)
+        except OUT_OF_REACH as error:
+            log.warning("item_not_ended", job=claimed.job_id, index=claimed.index, reason=error.detail)
+        except Exception:
+            log.exception("item_not_ended", job=claimed.job_id, index=claimed.index)
 
-        await self._told(finish, claimed)
-        if ours != [True]:
-            await self._blobs.delete(blob)
-
-    async def _told(self, step: Callable[[], Awaitable[None]], claimed: Claimed) -> None:
-        """Write the end of an item down, also where the database is away for a while; not longer than anybody else
-        leaves the item alone."""
+    async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Do it, also where the database is away, or has no room, for a while: not for longer than others leave the
+        item alone."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + (2.0 if self._stopping else self._claims.lease_seconds)
+        begin = loop.time()
         pause = 0.1
         while True:
             try:
-                await step()
-                return
-            except (StorageUnavailable, StorageFull) as error:
-                if loop.time() + pause > until:
-                    log.warning(
-                        "item_not_ended", job=claimed.job_id, index=claimed.index, reason=error.detail
-                    )
-                    return
+                return await step()
+            except OUT_OF_REACH:
+                patience = PATIENCE_LEAVING if self._stopping else self._claims.lease_seconds
+                if loop.time() + pause > begin + patience:
+                    raise
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, 2 * pause)

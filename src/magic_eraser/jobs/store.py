@@ -13,8 +13,8 @@ from magic_eraser.accounts.principal import Principal
 from magic_eraser.db.base import now
 from magic_eraser.db.blobs import Blobs
 from magic_eraser.db.database import Database
-from magic_eraser.errors import NotFound
-from magic_eraser.jobs.endings import OnOver, end_job, nobody_waits
+from magic_eraser.errors import Cancelled, NotFound
+from magic_eraser.jobs.endings import OnOver, end_job, failure, nobody_waits
 from magic_eraser.jobs.job import Item, Job, NewJob
 from magic_eraser.jobs.tables import ItemState, JobState, job_items, jobs
 
@@ -121,6 +121,15 @@ class JobStore:
             raise NotFound(f"The job has no item {index}.", f"该任务没有第 {index} 项。")
         return as_item(row)
 
+    async def options(self, tenant_id: str, job_id: str) -> dict[str, Any]:
+        """Of its items, as `options.to_json` made them. Raises `NotFound` as `get`."""
+        async with self._database.read() as connection:
+            await _job(connection, tenant_id, job_id)
+            kept: dict[str, Any] = (
+                await connection.execute(sa.select(jobs.c.options).where(jobs.c.id == job_id))
+            ).scalar_one()
+        return kept
+
     async def events(self, tenant_id: str, job_id: str, after: int) -> list[Item | Job]:
         """What ended after the event of that number, in order: items, at last the job itself, once it is over. Its
         number is each one's `sequence`. Raises `NotFound` as `get`."""
@@ -142,6 +151,12 @@ class JobStore:
         Raises:
             NotFound: as `get`.
         """
+        stopped = failure(
+            Cancelled(
+                "The job was cancelled before this picture was done.", "任务在处理这张图片之前已取消。"
+            ),
+            ItemState.CANCELLED,
+        )
         async with self._database.write() as connection:
             job = await _job(connection, tenant_id, job_id)
             if job.over:
@@ -152,7 +167,7 @@ class JobStore:
                     job_items.c.job_id == job_id,
                     job_items.c.state.in_((ItemState.QUEUED, ItemState.LEASED)),
                 )
-                .values(state=ItemState.CANCELLED, owner=None, lease_until=None, fence=job_items.c.fence + 1)
+                .values(owner=None, lease_until=None, fence=job_items.c.fence + 1, **stopped)
             )
             await end_job(connection, job_id, JobState.CANCELLED, self._ttl, self._on_over)
             return await _job(connection, tenant_id, job_id)

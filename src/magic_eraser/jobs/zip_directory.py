@@ -44,8 +44,9 @@ def check(file: BinaryIO, *, most_members: int) -> int:
             f"压缩包包含 {count} 个文件，最多 {most_members} 个。",
             extra={"max_members": most_members},
         )
-    if length < count * ENTRY or (count == 0) != (length == 0):
-        raise _no_zip("its directory is not as long as it says", "目录长度不正确")
+    file.seek(start)
+    if _entries(file.read(length)) != count:
+        raise _no_zip("its directory does not hold what it says", "目录内容与记录不符")
     _check_front(file, empty=count == 0)
     return start
 
@@ -75,6 +76,15 @@ def _end64(
     if disk or first or here != count or any(value not in (true, mark) for value, true, mark in said):
         raise _no_zip("its two ends do not say the same", "两处目录信息不一致")
     return at, count, length, start
+
+
+def _entries(directory: bytes) -> int:
+    """How many there are; -1 where it is no directory."""
+    at = count = 0
+    while at + ENTRY <= len(directory) and directory.startswith(b"PK\x01\x02", at):
+        at += ENTRY + sum(struct.unpack_from("<3H", directory, at + 28))  # its name, extras and comment
+        count += 1
+    return count if at == len(directory) else -1
 
 
 def _check_front(file: BinaryIO, *, empty: bool) -> None:

@@ -162,7 +162,7 @@ class Archive:
         seen = set()
         for info in infos:
             name = _name(info)
-            path = _safe_path(name, info)
+            path = _safe_path(name)
             if not path or _is_junk(path):
                 continue
             member = Member(path, info)
@@ -224,7 +224,7 @@ def _name(info: zipfile.ZipInfo) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _safe_path(name: str, info: zipfile.ZipInfo) -> tuple[str, ...]:
+def _safe_path(name: str) -> tuple[str, ...]:
     """Its parts; empty for the archive's own folder."""
     shown = name[:200].encode("unicode_escape").decode("ascii") if not name.isprintable() else name[:200]
     if not name or any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
@@ -272,7 +272,7 @@ def _by_stem(masks: list[tuple[str, Member]]) -> dict[str, Member]:
 
 
 def _check_places(infos: list[zipfile.ZipInfo], directory_at: int) -> None:
-    """Members begin at the beginning, and none lies in another: one bomb is a hundred members that share their bytes."""
+    """Members begin at the beginning, and none lies in another: some bombs are a hundred that share their bytes."""
     free_from = 0
     for info in sorted(infos, key=lambda each: each.header_offset):
         if free_from == 0 and info.header_offset != 0:

@@ -164,7 +164,7 @@ class EraseService:
         """By what the result would be found; None for one that is not to be kept."""
         image, mask = request.image, request.mask
         if (
-            isinstance(self._cache, NullCache)
+            self._cache.backend == NullCache.backend
             or request.keeping is Keeping.FORBIDDEN
             or request.output is None
             or isinstance(image, Photo)
@@ -249,10 +249,7 @@ class EraseService:
     def _decode(self, request: EraseRequest) -> tuple[Photo, Mask]:
         image, mask = request.image, request.mask
         photo = image if isinstance(image, Photo) else decode(_read(image), max_pixels=self._max_pixels)
-        if isinstance(mask, np.ndarray):
-            hole = mask
-        else:
-            hole = decode_mask(_read(mask), max_pixels=self._max_pixels)
+        hole = mask if isinstance(mask, np.ndarray) else decode_mask(_read(mask), max_pixels=self._max_pixels)
         options = request.options
         return photo, prepare_mask(hole, photo, dilate=options.dilate, feather=options.feather)
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from copy import copy
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Generic, TypeVar
 
-from magic_eraser.errors import Cancelled, DeadlineExceeded
+from magic_eraser.errors import Cancelled, DeadlineExceeded, EraserError
 
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Flight(Generic[T]):
     task: asyncio.Task[T]
     waiting: int = 0
+    trace: TracebackType | None = None  # of its error, as it was before anybody raised that again
 
 
 class Flights(Generic[T]):
@@ -30,9 +33,10 @@ class Flights(Generic[T]):
     async def run(self, key: str, work: Callable[[], Awaitable[T]], seconds: float | None) -> tuple[T, bool]:
         """The result of `work`, or of equal work that runs already; and whether it was somebody else's.
 
-        The work runs in a task of its own. A caller that is cancelled leaves; once nobody waits any more, the work is
-        cancelled and waited for. Where somebody else's work failed for a reason of its caller's own (`Cancelled`,
-        `DeadlineExceeded`), the next one in line begins anew.
+        The work runs in a task of its own, with the context variables of the caller that began it. A caller that is
+        cancelled leaves; once nobody waits any more, the work is cancelled and waited for. Where somebody else's work
+        failed for a reason of its caller's own (`Cancelled`, `DeadlineExceeded`), the first in line begins anew and
+        the others wait for that one. Everybody gets an error of their own.
 
         Args:
             key: equal for equal work.
@@ -41,17 +45,18 @@ class Flights(Generic[T]):
 
         Raises:
             DeadlineExceeded: they are over.
+            Cancelled: the work was cancelled from within.
             EraserError: of the work.
         """
         limit = None if seconds is None else asyncio.get_running_loop().time() + seconds
         while (flight := self._flying.get(key)) is not None:
             try:
-                async with asyncio.timeout_at(limit):
-                    return await self._wait(flight), True
-            except TimeoutError:
+                return await self._join(flight, limit), True
+            except _Late:
                 raise DeadlineExceeded from None
             except (Cancelled, DeadlineExceeded):
-                continue  # the other's own; by now it is out of the table, or the next one has begun
+                # the other's own; it may have ended in this very turn of the loop and be in the table still
+                self._forget(key, flight)
         return await self._wait(self._begin(key, work)), False
 
     def _begin(self, key: str, work: Callable[[], Awaitable[T]]) -> _Flight[T]:
@@ -62,23 +67,56 @@ class Flights(Generic[T]):
         self._flying[key] = flight
 
         def land(task: asyncio.Task[T]) -> None:
-            del self._flying[key]
-            if not task.cancelled():
-                task.exception()  # seen, though perhaps nobody waits any more
+            self._forget(key, flight)
+            if not task.cancelled() and (
+                error := task.exception()
+            ):  # seen, though perhaps nobody waits any more
+                flight.trace = error.__traceback__
 
         flight.task.add_done_callback(land)
         return flight
 
+    def _forget(self, key: str, flight: _Flight[T]) -> None:
+        if self._flying.get(key) is flight:
+            del self._flying[key]
+
+    async def _join(self, flight: _Flight[T], limit: float | None) -> T:
+        """Somebody else's result."""
+        try:
+            async with asyncio.timeout_at(limit) as time:
+                return await self._wait(flight)
+        except TimeoutError:
+            if time.expired():
+                raise _Late from None
+            raise
+        except EraserError as error:
+            raise _own(error) from error.__cause__
+
     async def _wait(self, flight: _Flight[T]) -> T:
+        """Its result; the work ends with the last one that waits."""
+        task = flight.task
         flight.waiting += 1
         try:
-            return await asyncio.shield(flight.task)
-        except asyncio.CancelledError:
-            if flight.task.cancelled():  # by the last one before this one joined
-                raise Cancelled from None
-            raise
+            await asyncio.wait([task])  # not a shield, which reports errors of work that its caller has left
         finally:
             flight.waiting -= 1
-            if not flight.waiting and not flight.task.done():
-                flight.task.cancel()
-                await asyncio.wait([flight.task])
+            if not flight.waiting and not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+        if task.cancelled():  # from within, or by the last one before this one joined
+            raise Cancelled
+        error = task.exception()
+        if error is not None:
+            raise error.with_traceback(flight.trace)
+        return task.result()
+
+
+class _Late(Exception):
+    """The caller's own time is over."""
+
+
+def _own(error: EraserError) -> EraserError:
+    """One object raised in several tasks would mix their tracebacks, and one's notes would reach the other."""
+    twin = copy(error)
+    twin.extra = dict(error.extra)
+    return twin.with_traceback(error.__traceback__)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from magic_eraser.errors import NotFound
+from magic_eraser.errors import NotFound, StorageFull, StorageUnavailable
+from magic_eraser.service.files import Shelf, is_full
 
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _NAME = re.compile(r"(?P<id>[A-Za-z0-9_-]{22})\.(?P<width>\d+)x(?P<height>\d+)\.(?P<format>[a-z]+)")
-_PART = ".part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +47,18 @@ class StoredImage:
         except FileNotFoundError:
             raise _gone() from None
 
+    def sha256(self) -> bytes:
+        """The digest of the encoded picture, 32 bytes.
+
+        Raises:
+            NotFound: it went in the meantime.
+        """
+        try:
+            with self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").digest()
+        except FileNotFoundError:
+            raise _gone() from None
+
 
 class ImageStore:
     """Files in `folder`, a sub-folder for each tenant; a tenant never sees another's. Does I/O: call it in a
@@ -57,27 +67,40 @@ class ImageStore:
     Args:
         folder: made where it is missing.
         ttl_seconds: how long a picture stays.
-        max_bytes: all pictures together; the oldest go first.
+        max_bytes: all pictures together; beyond it the oldest go, down to nine tenths.
     """
 
     def __init__(self, folder: Path, *, ttl_seconds: float, max_bytes: int) -> None:
         self._folder = folder
         self._ttl = ttl_seconds
-        self._max_bytes = max_bytes
+        self._shelf = Shelf(folder, ttl_seconds=ttl_seconds, max_bytes=max_bytes)
 
     def put(self, tenant_id: str, data: bytes, *, width: int, height: int, format: str) -> StoredImage:
-        """Keep an encoded picture. It appears whole or not at all."""
-        folder = self._tenant(tenant_id)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = folder / f"{secrets.token_urlsafe(16)}.{width}x{height}.{format}"
-        part = path.with_name(path.name + _PART)
+        """Keep an encoded picture. It appears whole or not at all.
+
+        Raises:
+            StorageFull: no room on the disk, even without those whose time is over.
+            StorageUnavailable: the disk cannot be written to.
+        """
+        path = self._tenant(tenant_id) / f"{secrets.token_urlsafe(16)}.{width}x{height}.{format}"
         try:
-            part.write_bytes(data)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-        self.sweep()
+            self._write(path, data)
+        except OSError as error:
+            if is_full(error):
+                raise StorageFull from error
+            raise StorageUnavailable(
+                "The server cannot write to its disk right now.", "服务器暂时无法写入磁盘。"
+            ) from error
         return self._stored(path)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        try:
+            self._shelf.write(path, data)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._shelf.sweep()
+            self._shelf.write(path, data)
 
     def get(self, tenant_id: str, image_id: str) -> StoredImage:
         """The picture of that id, if it is this tenant's and its time is not over.
@@ -99,29 +122,11 @@ class ImageStore:
         Raises:
             NotFound: see `get`.
         """
-        self.get(tenant_id, image_id).path.unlink(missing_ok=True)
+        self._shelf.remove(self.get(tenant_id, image_id).path)
 
     def sweep(self) -> None:
         """Remove what is over its time, what a crash left half-written, and the oldest beyond `max_bytes`."""
-        found = []
-        now = time.time()
-        for path in self._folder.glob("*/*"):
-            try:
-                stat = path.stat()
-            except FileNotFoundError:
-                continue
-            age = now - stat.st_mtime
-            # a part older than a minute belongs to nobody: writing one takes well under a second
-            if age >= (60 if path.name.endswith(_PART) else self._ttl):
-                path.unlink(missing_ok=True)
-            else:
-                found.append((stat.st_mtime, stat.st_size, path))
-        total = sum(size for _, size, _ in found)
-        for _, size, path in sorted(found)[:-1]:  # the newest stays, however large
-            if total <= self._max_bytes:
-                break
-            path.unlink(missing_ok=True)
-            total -= size
+        self._shelf.sweep()
 
     def _tenant(self, tenant_id: str) -> Path:
         return self._folder / hashlib.sha256(tenant_id.encode()).hexdigest()[:32]

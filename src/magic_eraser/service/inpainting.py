@@ -25,8 +25,8 @@ from magic_eraser.models.framing import working_pixels
 from magic_eraser.models.inpainter import Effort, Hole, InpaintOptions, Pixels
 from magic_eraser.models.routing import Step
 from magic_eraser.models.watch import Watch
-from magic_eraser.service.cache.key import fingerprint
 from magic_eraser.service.batches import SIDES, group
+from magic_eraser.service.cache.key import fingerprint
 from magic_eraser.service.fill import (
     alpha_fill,
     feathered,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from magic_eraser.imaging.codec import Encoded
 from magic_eraser.imaging.photo import Notice
 from magic_eraser.service.cache import Kept
@@ -21,7 +19,7 @@ def to_kept(result: EraseResult) -> Kept | None:
         "model": result.model,
         "width": result.width,
         "height": result.height,
-        "notices": [asdict(notice) for notice in result.notices],
+        "notices": [notice._asdict() for notice in result.notices],
     }
     return Kept(encoded.data, facts)
 

@@ -22,8 +22,8 @@ from starlette.requests import ClientDisconnect, Request
 from magic_eraser.api.base64_text import LONG, LONGEST, NOT_BASE64, Base64Text
 from magic_eraser.api.bodies import read_body, read_json_body
 from magic_eraser.api.json_text import JsonReader
-from magic_eraser.api.spool import Spool, Upload
-from magic_eraser.errors import EraserError, StorageFull, ValidationFailed
+from magic_eraser.api.spool import SPOOLS, Spool, Upload
+from magic_eraser.errors import BodyTooLarge, EraserError, StorageFull, ValidationFailed
 
 
 def request_of(content_type: str, pieces, *, ends: bool = True) -> Request:
@@ -159,7 +159,7 @@ def test_what_is_before_and_behind_the_form_does_not_count():
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_form_is_said(content_type, body, says):
-    with pytest.raises(ValidationFailed) as caught:
+    with pytest.raises((ValidationFailed, BodyTooLarge)) as caught:
         read(content_type, body)
     assert says in caught.value.detail
 
@@ -276,7 +276,7 @@ def test_what_is_no_json_object_is_refused(body):
 
 
 def test_much_json_beside_the_pictures_is_refused():
-    with pytest.raises(ValidationFailed) as caught:
+    with pytest.raises(BodyTooLarge) as caught:
         read_json(json.dumps({"numbers": list(range(300_000))}))
     assert "1024 KiB" in caught.value.detail
     assert (
@@ -360,7 +360,18 @@ def test_a_full_disk_is_said_while_the_body_comes_in():
     assert open_files() == before
 
 
-def test_the_file_goes_with_the_fields():
+def test_the_file_is_in_the_scope_for_whoever_ends_the_request():
+    before = open_files()
+    request = request_of("application/json", [b'{"image": "', b"A" * 4_000_000, b'"}'])
+    fields = asyncio.run(read_body(request)).fields
+    assert open_files() == before + 1
+    (spool,) = request.scope[SPOOLS]
+    spool.release()
+    assert open_files() == before
+    assert fields["image"].length == 3_000_000
+
+
+def test_the_file_goes_with_the_fields_where_nobody_does():
     before = open_files()
     fields = read_json(json.dumps({"image": "A" * 4_000_000}))
     assert open_files() == before + 1

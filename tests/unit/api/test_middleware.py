@@ -126,19 +126,17 @@ def test_a_slow_body_that_never_falls_silent_is_read():
     assert client.got[1]["body"] == b'{"bytes":10}'
 
 
-def test_a_body_that_trickles_is_given_up_at_the_tenth_second(monkeypatch):
-    monkeypatch.setattr("magic_eraser.api.middleware.GRACE_SECONDS", 0.5)
+def test_a_body_that_trickles_is_given_up_once_its_rate_is_judged():
     client = Client([b"a" * 10] * 100, every=0.05)
     start = time.monotonic()
     with pytest.raises(RequestTimeout):
-        call(reads, client, min_bytes_per_second=1000)
+        call(reads, client, min_bytes_per_second=1000, grace_seconds=0.5)
     assert 0.45 <= time.monotonic() - start < 1
 
 
-def test_a_body_above_the_slowest_rate_is_read(monkeypatch):
-    monkeypatch.setattr("magic_eraser.api.middleware.GRACE_SECONDS", 0.2)
+def test_a_body_above_the_slowest_rate_is_read():
     client = Client([b"a" * 10] * 12, every=0.05)
-    call(reads, client, min_bytes_per_second=20)
+    call(reads, client, min_bytes_per_second=20, grace_seconds=0.2)
     assert client.got[1]["body"] == b'{"bytes":120}'
 
 
@@ -168,7 +166,7 @@ def test_the_wait_for_the_clients_going_has_no_limit():
 def test_a_refused_client_has_its_answer_at_once_and_is_read_on():
     client = Client([b"a" * 100] * 8, every=0.05)
     start = time.monotonic()
-    call(refuses, client)
+    call(refuses, client, headers={"content-length": "100000"})
     assert [message["type"] for message in client.got] == ["http.response.start", *["http.response.body"] * 2]
     assert client.got[1] == {
         "type": "http.response.body",
@@ -197,6 +195,15 @@ def test_a_refused_client_whose_body_is_here_already_keeps_its_connection():
     assert call(refuses, client) < 0.1
     assert header(client, "connection") is None
     assert len(client.got) == 2
+
+
+def test_a_refusal_waits_a_moment_for_the_rest_of_a_small_body():
+    client = Client([b"a"] * 3, every=0.01)
+    call(refuses, client)
+    assert header(client, "connection") is None
+    client = Client([b"a"] * 3, every=0.04)
+    call(refuses, client)
+    assert header(client, "connection") == "close"
 
 
 def test_a_client_that_waits_to_be_asked_is_not_asked_and_not_waited_for():

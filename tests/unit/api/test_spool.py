@@ -8,6 +8,7 @@ import gc
 import hashlib
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,48 @@ def test_the_file_closes_with_the_last_upload_and_not_before():
     assert open_files() == before
 
 
+def test_a_released_spool_closes_after_the_last_who_holds_it():
+    before = open_files()
+    spool = Spool()
+    (upload,) = filled(b"a" * 2 * IN_MEMORY, spool=spool)
+    with upload.held():
+        with upload.held():
+            spool.release()
+        assert upload.read() == b"a" * 2 * IN_MEMORY
+    assert open_files() == before
+
+
+def test_a_held_spool_that_nobody_releases_stays_open():
+    spool = Spool()
+    (upload,) = filled(b"a" * 2 * IN_MEMORY, spool=spool)
+    with upload.held():
+        pass
+    assert upload.read() == b"a" * 2 * IN_MEMORY
+
+
+def test_a_thread_that_reads_while_it_closes_reads_that_file_or_none():
+    for _ in range(20):
+        spool = Spool()
+        (upload,) = filled(b"a" * 2 * IN_MEMORY, spool=spool)
+        seen = set()
+
+        def read(upload=upload, seen=seen):
+            with suppress(ValueError):
+                while True:
+                    seen.add(upload.read())
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        while not seen:
+            pass
+        spool.close()
+        others = [os.open("/dev/zero", os.O_RDONLY) for _ in range(3)]
+        thread.join()
+        assert seen == {b"a" * 2 * IN_MEMORY}
+        for other in others:
+            os.close(other)
+
+
 def test_a_spool_that_is_closed_has_no_file_any_more():
     before = open_files()
     spool = Spool()
@@ -115,8 +158,7 @@ def test_another_fault_of_the_disk_is_not_called_full():
         filled(b"a" * 2 * IN_MEMORY, spool=Spool(broken))
 
 
-def test_the_file_has_no_name(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    file = unnamed_file()
+def test_the_file_has_no_name(tmp_path):
+    file = unnamed_file(tmp_path)
     assert list(tmp_path.iterdir()) == []
     file.close()

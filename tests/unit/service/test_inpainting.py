@@ -102,6 +102,8 @@ def test_what_fell_back_is_not_kept(coffee_png, dot_png):
     kept = []
 
     class Keeper(NullCache):
+        backend = "keeper"
+
         async def put(self, _key, result):
             kept.append(result.facts["model"])
 

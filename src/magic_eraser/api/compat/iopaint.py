@@ -18,9 +18,10 @@ from starlette.responses import JSONResponse, Response
 
 from magic_eraser.api.compat.failures import route_with
 from magic_eraser.api.compat.iopaint_facts import SAMPLERS, model_info, server_config
-from magic_eraser.api.deps import Caller, Seconds, TheRooms, WhileOpen, unless_gone
+from magic_eraser.api.deps import Caller, KeepingAsked, Seconds, TheRooms, WhileOpen, unless_gone
 from magic_eraser.api.forms import picture, read_json, validate
 from magic_eraser.api.idempotent import TakesKey, once
+from magic_eraser.api.metered import Metered
 from magic_eraser.api.problems import headers_of
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.errors import EraserError
@@ -99,12 +100,12 @@ def _fails(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 @router.post(
     "/inpaint",
-    dependencies=[WhileOpen, TakesKey],
+    dependencies=[WhileOpen, Metered, TakesKey],
     summary="Erase (IOPaint)",
     response_class=Response,
     responses={
         200: {"description": "The picture", "content": {"image/*": {}}},
-        **_fails(400, 404, 409, 413, 415, 422, 503, 504),
+        **_fails(400, 404, 408, 409, 413, 415, 422, 429, 503, 504, 507),
     },
     openapi_extra={
         "requestBody": {
@@ -113,7 +114,9 @@ def _fails(*statuses: int) -> dict[int | str, dict[str, Any]]:
         }
     },
 )
-async def inpaint(request: Request, rooms: TheRooms, caller: Caller, seconds: Seconds) -> Response:
+async def inpaint(
+    request: Request, rooms: TheRooms, caller: Caller, seconds: Seconds, keeping: KeepingAsked
+) -> Response:
     """The picture's bytes in its own format, and `X-Seed`."""
     fields = await read_json(request)
     image, mask = (fields.pop(name, None) for name in ("image", "mask"))
@@ -123,6 +126,7 @@ async def inpaint(request: Request, rooms: TheRooms, caller: Caller, seconds: Se
         image=picture(image, "image"),
         mask=picture(mask, "mask"),
         options=_options(current(request, rooms), body, rooms, seed % 2**32),
+        keeping=keeping,
     )
 
     async def answer() -> Response:

@@ -12,9 +12,10 @@ from starlette.responses import JSONResponse, Response
 
 from magic_eraser.api import language
 from magic_eraser.api.compat.failures import route_with
-from magic_eraser.api.deps import Caller, Seconds, TheRooms, WhileOpen, unless_gone
+from magic_eraser.api.deps import Caller, KeepingAsked, Seconds, TheRooms, WhileOpen, unless_gone
 from magic_eraser.api.forms import data_url, picture, read_json, validate
 from magic_eraser.api.idempotent import TakesKey, once
+from magic_eraser.api.metered import Metered
 from magic_eraser.api.problems import headers_of
 from magic_eraser.errors import EraserError
 from magic_eraser.models.watch import Watch
@@ -54,12 +55,12 @@ _EXAMPLE = {"data": ["data:image/jpeg;base64,/9j/4AAQ...", "data:image/png;base6
 
 @router.post(
     "/api/predict",
-    dependencies=[WhileOpen, TakesKey],
+    dependencies=[WhileOpen, Metered, TakesKey],
     summary="Erase, base64 in and out",
     response_model=PredictAnswer,
     responses={
         status: {"description": "Failed", "content": {"application/json": {"example": {"error": "..."}}}}
-        for status in (400, 409, 413, 415, 422, 503, 504)
+        for status in (400, 408, 409, 413, 415, 422, 429, 503, 504, 507)
     },
     openapi_extra={
         "requestBody": {
@@ -68,7 +69,9 @@ _EXAMPLE = {"data": ["data:image/jpeg;base64,/9j/4AAQ...", "data:image/png;base6
         }
     },
 )
-async def predict(request: Request, rooms: TheRooms, caller: Caller, seconds: Seconds) -> Response:
+async def predict(
+    request: Request, rooms: TheRooms, caller: Caller, seconds: Seconds, keeping: KeepingAsked
+) -> Response:
     """`{"data": [image, mask]}`; white in the mask erases."""
     start = time.monotonic()
     body = validate(PredictBody, await read_json(request))
@@ -76,6 +79,7 @@ async def predict(request: Request, rooms: TheRooms, caller: Caller, seconds: Se
         image=picture(body.data[0], "image"),
         mask=picture(body.data[1], "mask"),
         options=EraseOptions(model=rooms.settings.models.default),
+        keeping=keeping,
     )
 
     async def answer() -> Response:

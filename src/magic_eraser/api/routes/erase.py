@@ -3,94 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from magic_eraser.accounts.principal import Principal
 from magic_eraser.api import language
 from magic_eraser.api.accept import prefers_json
-from magic_eraser.api.deps import Caller, Seconds, TheRooms, WhileOpen, unless_gone
-from magic_eraser.api.forms import (
-    HIGH,
-    PixelsOrAuto,
-    QualityOrHigh,
-    data_url,
-    picture,
-    read_fields,
-    validate,
-)
+from magic_eraser.api.deps import Caller, KeepingAsked, Seconds, TheRooms, WhileOpen, unless_gone
+from magic_eraser.api.erase_fields import EraseFields, EraseForm, EraseJson, options_of
+from magic_eraser.api.forms import data_url, picture, read_fields, validate
+from magic_eraser.api.idempotent import TakesKey, once
+from magic_eraser.api.metered import Metered
 from magic_eraser.api.problems import responses
 from magic_eraser.api.rooms import Rooms
-from magic_eraser.errors import ValidationFailed
-from magic_eraser.models.inpainter import Effort, Sampler
+from magic_eraser.errors import StorageFull, ValidationFailed
 from magic_eraser.models.watch import Watch
-from magic_eraser.service.request import (
-    LONGEST_PROMPT,
-    MOST_STEPS,
-    EraseOptions,
-    EraseRequest,
-    EraseResult,
-    OutputFormat,
-    OutputOptions,
-    Source,
-)
+from magic_eraser.service.request import EraseRequest, EraseResult, Keeping, Source
+from magic_eraser.telemetry.logging import get_logger
+
+log = get_logger(__name__)
 
 router = APIRouter(prefix="/v1", tags=["erase"])
-
-
-class EraseFields(BaseModel):
-    """The fields beside the picture and the mask."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-    model: str | None = Field(default=None, max_length=100, examples=["auto"])
-    """A model id from `/v1/models`, or "auto"; the server's default where omitted."""
-    dilate: PixelsOrAuto = Field(default=0, examples=[0, 4, "auto"])
-    """Pixels by which the hole grows beyond the mask; "auto": where the rim of what it covers reaches beyond it."""
-    feather: int = Field(default=0, ge=0, le=200)
-    """Pixels of soft transition beyond that."""
-    format: OutputFormat = "same"
-    """Format of the answer: the picture's own, or another."""
-    quality: QualityOrHigh = Field(default=None, examples=[90, "high"])
-    """For lossy formats, 1..100; a JPEG keeps its own quantisation where omitted. "high" is of the fill, and the same
-    as `effort` "best"."""
-    seed: int = Field(default=0, ge=0, le=2**32 - 1)
-    """Another seed gives a variant; the same one the same bytes."""
-    effort: Annotated[Effort, WithJsonSchema({"type": "string", "enum": list(Effort)})] = Effort.BALANCED
-    """How much work the fill is worth; only some models can take more or less of it."""
-    steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
-    """Of a diffusion model's sampler; the model's own number where omitted."""
-    sampler: Annotated[Sampler, WithJsonSchema({"type": "string", "enum": list(Sampler)})] = Sampler.PLMS
-    """Of models that have both."""
-    prompt: str = Field(default="", max_length=LONGEST_PROMPT)
-    """What is to come into the hole; only some models heed it."""
-    negative_prompt: str = Field(default="", max_length=LONGEST_PROMPT)
-    """What is not to."""
-    rough_when_late: bool = False
-    """Where the time limit comes near, answer the best that is there, with the notice `rough_result`, and not 504."""
-
-
-class EraseJson(EraseFields):
-    """The same as JSON: pictures as base64 or data URLs."""
-
-    image: str | None = Field(default=None, examples=["data:image/png;base64,iVBORw0KGgo..."])
-    """The picture; or give `image_id`."""
-    image_id: str | None = Field(default=None, examples=["Zk3v0dXnQb2m8t1yJ5sWcA"])
-    """A picture uploaded to `/v1/images`, or the `X-Eraser-Image-Id` of an earlier answer."""
-    mask: str = Field(examples=["data:image/png;base64,iVBORw0KGgo..."])
-    """White erases, black keeps; of the picture's size."""
-
-
-class EraseForm(EraseFields):
-    """The same as a multipart form: pictures as files."""
-
-    image: Annotated[bytes | None, Field(json_schema_extra={"format": "binary"})] = None
-    image_id: str | None = None
-    mask: Annotated[bytes, Field(json_schema_extra={"format": "binary"})]
 
 
 class EraseAnswer(BaseModel):
@@ -102,8 +39,8 @@ class EraseAnswer(BaseModel):
     height: int
     model: str
     """The model that ran."""
-    image_id: str
-    """To erase further on the result."""
+    image_id: str | None
+    """To erase further on the result; null where the server had no room to keep it."""
     notices: list[dict[str, str]]
     """What the format could not carry, the time did not allow or a model could not do: `{code, message}`."""
 
@@ -116,7 +53,7 @@ _IMAGES = {
 
 @router.post(
     "/erase",
-    dependencies=[WhileOpen],
+    dependencies=[WhileOpen, Metered, TakesKey],
     summary="Erase what the mask marks",
     response_class=Response,
     responses={
@@ -127,7 +64,7 @@ _IMAGES = {
                 "application/json": {"schema": EraseAnswer.model_json_schema()},
             },
         },
-        **responses(400, 404, 413, 415, 422, 503, 504),
+        **responses(400, 404, 408, 409, 413, 415, 422, 429, 503, 504, 507),
     },
     openapi_extra={
         "requestBody": {
@@ -139,18 +76,24 @@ _IMAGES = {
         }
     },
 )
-async def erase(request: Request, rooms: TheRooms, caller: Caller, seconds: Seconds) -> Response:
+async def erase(
+    request: Request, rooms: TheRooms, caller: Caller, seconds: Seconds, keeping: KeepingAsked
+) -> Response:
     """Send `image` (or `image_id`) and `mask`; get the image's bytes. `Accept: application/json` gives a data
     URL instead. Pixels outside the mask (after `dilate` and `feather`) come back bit-identical in lossless
     formats."""
     fields = await read_fields(request)
-    erase_request = await _request(rooms, caller, fields)
-    return await unless_gone(request, _answer(request, rooms, caller, erase_request, Watch(seconds)))
+    asked = await _request(rooms, caller, dict(fields), keeping)
+
+    async def answer() -> Response:
+        return await unless_gone(request, _answer(request, rooms, caller, asked, Watch(seconds)))
+
+    return await once(request, rooms, caller, fields, answer)
 
 
-async def _request(rooms: Rooms, caller: Principal, fields: dict[str, Any]) -> EraseRequest:
+async def _request(rooms: Rooms, caller: Principal, fields: dict[str, Any], keeping: Keeping) -> EraseRequest:
     image, image_id, mask = (fields.pop(name, None) for name in ("image", "image_id", "mask"))
-    options = validate(EraseFields, fields)
+    options, output = options_of(validate(EraseFields, fields), rooms.settings.models.default)
     hole = picture(mask, "mask")
     if image_id is not None and image is not None:
         raise ValidationFailed("Send image or image_id, not both.", "image 与 image_id 只能提供一个。")
@@ -159,25 +102,7 @@ async def _request(rooms: Rooms, caller: Principal, fields: dict[str, Any]) -> E
         photo = picture(image, "image")
     else:
         photo = await asyncio.to_thread(rooms.images.get, caller.tenant_id, str(image_id))
-    return EraseRequest(
-        image=photo,
-        mask=hole,
-        options=EraseOptions(
-            model=options.model or rooms.settings.models.default,
-            dilate=options.dilate,
-            feather=options.feather,
-            seed=options.seed,
-            effort=Effort.BEST if options.quality == HIGH else options.effort,
-            rough_when_late=options.rough_when_late,
-            steps=options.steps,
-            sampler=options.sampler,
-            prompt=options.prompt,
-            negative_prompt=options.negative_prompt,
-        ),
-        output=OutputOptions(
-            format=options.format, quality=options.quality if isinstance(options.quality, int) else None
-        ),
-    )
+    return EraseRequest(photo, hole, options, output, keeping)
 
 
 async def _answer(
@@ -185,15 +110,8 @@ async def _answer(
 ) -> Response:
     result = await rooms.service.erase(caller, erase, watch)
     assert result.encoded is not None
-    stored = await asyncio.to_thread(
-        rooms.images.put,
-        caller.tenant_id,
-        result.encoded.data,
-        width=result.width,
-        height=result.height,
-        format=result.encoded.format,
-    )
-    headers = _headers(result, stored.id)
+    image_id = await _kept_for_next(rooms, caller, result)
+    headers = _headers(result, image_id)
     if not prefers_json(request):
         return Response(result.encoded.data, media_type=result.encoded.media_type, headers=headers)
     zh = language.of(request) == "zh"
@@ -202,7 +120,7 @@ async def _answer(
         width=result.width,
         height=result.height,
         model=result.model,
-        image_id=stored.id,
+        image_id=image_id,
         notices=[
             {"code": notice.code, "message": notice.message_zh if zh else notice.message}
             for notice in result.notices
@@ -211,19 +129,43 @@ async def _answer(
     return JSONResponse(answer.model_dump(), headers=headers)
 
 
-def _headers(result: EraseResult, image_id: str) -> dict[str, str]:
+async def _kept_for_next(rooms: Rooms, caller: Principal, result: EraseResult) -> str | None:
+    """The id by which the result can be erased further; None where the disk is full: the picture itself is done, and
+    is not thrown away for that."""
+    assert result.encoded is not None
+    try:
+        stored = await asyncio.to_thread(
+            rooms.images.put,
+            caller.tenant_id,
+            result.encoded.data,
+            width=result.width,
+            height=result.height,
+            format=result.encoded.format,
+        )
+    except StorageFull:
+        log.warning("result_not_kept")
+        return None
+    return stored.id
+
+
+def _headers(result: EraseResult, image_id: str | None) -> dict[str, str]:
     headers = {
         "X-Eraser-Model": result.model,
         "X-Eraser-Cache": result.cache,
-        "X-Eraser-Image-Id": image_id,
-        "Server-Timing": server_timing(result.seconds),
+        "Server-Timing": server_timing(result),
         "Cache-Control": "no-store",
     }
+    if image_id is not None:
+        headers["X-Eraser-Image-Id"] = image_id
     if result.notices:
         headers["X-Eraser-Notice"] = ", ".join(notice.code for notice in result.notices)
     return headers
 
 
-def server_timing(seconds: dict[str, float]) -> str:
-    """W3C Server Timing: `decode;dur=12.3, queue;dur=0.0, ...`, milliseconds."""
-    return ", ".join(f"{stage};dur={value * 1000:.1f}" for stage, value in seconds.items())
+def server_timing(result: EraseResult) -> str:
+    """W3C Server Timing: `cache;dur=1.2, queue;dur=0.0, decode;dur=12.3, ...`, milliseconds; `wake` first where the
+    request ended a sleep of the server."""
+    stages = [f"{stage};dur={value * 1000:.1f}" for stage, value in result.seconds.items()]
+    if result.slept is not None:
+        stages.insert(0, f'wake;desc="slept {result.slept:.0f} s"')
+    return ", ".join(stages)

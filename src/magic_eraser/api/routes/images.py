@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from magic_eraser.api.accept import prefers_image
 from magic_eraser.api.deps import Caller, Seconds, TheRooms, WhileOpen, unless_gone
-from magic_eraser.api.metered import Metered
 from magic_eraser.api.forms import picture, read_fields
+from magic_eraser.api.metered import Metered
 from magic_eraser.api.problems import responses
 from magic_eraser.imaging.codec import FORMATS
 from magic_eraser.models.watch import Watch

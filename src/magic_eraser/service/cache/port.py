@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+OnResult = Callable[[str, str], None]
+"""Told (backend, result), in the event loop: of every `get` one of hit, miss, error; of every `put` one of put,
+too_large, error; and evicted, of every result that had to make room."""
+
+
+def tell_nobody(_backend: str, _result: str) -> None:
+    """The `OnResult` of those whom it does not interest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,9 @@ class Cache(Protocol):
         """Give back memory and disk that is over its time: once a minute, and at sleep."""
         ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Give back all memory: at the end, and at sleep; one that is used again begins anew."""
+        ...
 
 
 class NullCache:

@@ -1,0 +1,149 @@
+"""Server-sent events of a job (WHATWG HTML, 9.2): each item's end, then the job's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from magic_eraser.api.job_views import ItemView, JobView
+from magic_eraser.errors import EraserError, NotFound, RateLimited, ValidationFailed
+from magic_eraser.jobs.job import Item, Job
+
+if TYPE_CHECKING:
+    from magic_eraser.api.rooms import Rooms
+
+MEDIA_TYPE = "text/event-stream"
+LOOK_SECONDS = 0.5
+"""Between two looks at the database, at one of which a job of ours or of another server has moved on."""
+HEARTBEAT_SECONDS = 15.0
+"""Proxies close what is silent for 30 to 60 s."""
+RETRY_MILLISECONDS = 3000
+"""After which a browser comes back where the stream broke."""
+MOST_STREAMS = 16
+"""Of one caller on one server; a browser has 6 connections to a host."""
+HIGHEST_ID = 2**31 - 1
+
+
+class EventStreams:
+    """Counts the open ones of each caller, in one event loop.
+
+    Args:
+        most: of one caller.
+    """
+
+    def __init__(self, most: int = MOST_STREAMS) -> None:
+        self._most = most
+        self._open: Counter[str] = Counter()
+
+    @property
+    def count(self) -> int:
+        """Open ones, of everybody."""
+        return self._open.total()
+
+    def begin(self, party: str) -> Callable[[], None]:
+        """One more; what is returned ends it, and can be called again.
+
+        Raises:
+            RateLimited: the caller has too many.
+        """
+        if self._open[party] >= self._most:
+            raise RateLimited(
+                f"{self._most} event streams are open already.",
+                f"已打开 {self._most} 个事件流。",
+                retry_after=5,
+            )
+        self._open[party] += 1
+        ended = False
+
+        def end() -> None:
+            nonlocal ended
+            if not ended:
+                ended = True
+                self._open[party] -= 1
+                if not self._open[party]:
+                    del self._open[party]
+
+        return end
+
+
+class EventResponse(StreamingResponse):
+    """A stream of events; `end` is called when it is over, however that comes about."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, content: AsyncIterator[str], end: Callable[[], None]) -> None:
+        super().__init__(content, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._end = end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._end()
+
+
+def last_seen(request: Request, after: int | None) -> int:
+    """The number of the last event that the client has: `Last-Event-ID`, else `after`, else 0.
+
+    Raises:
+        ValidationFailed: it is not one that we sent.
+    """
+    given = request.headers.get("last-event-id", "").strip()
+    if not given:
+        return after or 0
+    if not (given.isascii() and given.isdecimal() and int(given[:11]) <= HIGHEST_ID):
+        raise ValidationFailed(
+            "Last-Event-ID is not the id of an event of this job.", "Last-Event-ID 不是该任务的事件编号。"
+        )
+    return int(given[:11])
+
+
+async def follow(
+    request: Request,
+    rooms: Rooms,
+    job: Job,
+    after: int,
+    *,
+    look_seconds: float = LOOK_SECONDS,
+    heartbeat_seconds: float = HEARTBEAT_SECONDS,
+) -> AsyncIterator[str]:
+    """What ended after the event of that number, from the database, then what ends while the client listens. Ends
+    after the job's own event, when the job is removed, and when the server leaves: another one goes on by
+    `Last-Event-ID`. While the database is away it waits."""
+    yield f"retry: {RETRY_MILLISECONDS}\n\n"
+    spoken = time.monotonic()
+    while not rooms.admission.draining:
+        try:
+            news = await rooms.jobs.events(job.tenant_id, job.id, after)
+        except NotFound:
+            return
+        except EraserError:
+            news = []
+        for each in news:
+            after = each.sequence or after
+            spoken = time.monotonic()
+            yield event(request, job.id, each)
+            if isinstance(each, Job):
+                return
+        if time.monotonic() - spoken >= heartbeat_seconds:
+            spoken = time.monotonic()
+            yield ": still here\n\n"
+        await asyncio.sleep(look_seconds)
+
+
+def event(request: Request, job_id: str, what: Item | Job) -> str:
+    """As the stream has it; `what` has its number."""
+    if isinstance(what, Job):
+        name, data = "job", JobView.of(request, what).as_json()
+    else:
+        name, data = "item", ItemView.of(request, job_id, what).model_dump(mode="json")
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))  # one line: JSON escapes line breaks
+    return f"id: {what.sequence}\nevent: {name}\ndata: {text}\n\n"
