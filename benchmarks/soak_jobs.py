@@ -15,7 +15,7 @@ import httpx2
 
 from load_pictures import BOUNDARY, form_of
 from soak_ledger import Accepted
-from soak_requests import OK, SMALL, Client
+from soak_requests import SMALL, Client
 
 OVER = frozenset({"succeeded", "failed", "cancelled"})
 LONGEST_JOB = 240.0
@@ -76,6 +76,7 @@ async def _cancel(job: Accepted, clients: Sequence[Client], chance: random.Rando
             "cancel", "DELETE", f"/v1/jobs/{job.id}", frozenset({200, 202, 204, 404})
         )
         if response is not None and response.status_code in (200, 202, 204, 404):
+            job.removed = response.status_code in (204, 404)  # it was over already, and so is gone
             return
         await asyncio.sleep(0.3)
 
@@ -88,7 +89,9 @@ async def _follow(job: Accepted, clients: Sequence[Client], chance: random.Rando
         client = chance.choice(clients)
         patience = chance.choice((1, 3, 1000))
         try:
-            async for event_id, kind, content in _events(client, job.id, last):
+            async for event_id, kind, content in _events(client, job, last):
+                if kind == "nothing more":
+                    return told
                 if last and int(event_id or last) <= int(last):
                     client.ledger.complain(f"events of {job.id}: {event_id} after {last}")
                 last = event_id or last
@@ -109,12 +112,15 @@ async def _follow(job: Accepted, clients: Sequence[Client], chance: random.Rando
 async def _events(client: Client, job: str, last: str) -> AsyncIterator[tuple[str, str, dict[str, Any]]]:
     """Of one stream: id, kind, content."""
     headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
-    url = f"{client.post.url}/v1/jobs/{job}/events"
+    url = f"{client.post.url}/v1/jobs/{job.id}/events"
     async with client.line.stream("GET", url, headers=headers) as response:
         if response.status_code != 200:
             said = (await response.aread())[:300].decode(errors="replace")
             patient = "retry-after" in response.headers
-            client.ledger.answered("events", response.status_code, OK, said=said, patient=patient)
+            expected = frozenset({204, 404} if job.cancelled else {204})
+            client.ledger.answered("events", response.status_code, expected, said=said, patient=patient)
+            if response.status_code == 204:
+                yield "", "nothing more", {}
             return
         client.ledger.answers["events 200"] += 1
         found: dict[str, str] = {}

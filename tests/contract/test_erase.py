@@ -31,11 +31,11 @@ def test_the_headers_tell_what_happened(erase, coffee_png, dot_png):
     headers = erase(coffee_png, dot_png, model="telea").headers
 
     assert headers["x-eraser-model"] == "telea"
-    assert headers["x-eraser-cache"] == "bypass"
+    assert headers["x-eraser-cache"] == "miss"
     assert len(headers["x-eraser-image-id"]) == 22
     assert len(headers["x-request-id"]) == 32
     stages = [part.split(";dur=") for part in headers["server-timing"].split(", ")]
-    assert {name for name, _ in stages} == {"decode", "filter", "queue", "inpaint", "encode"}
+    assert {name for name, _ in stages} == {"cache", "queue", "decode", "filter", "inpaint", "encode"}
     assert all(float(value) >= 0 for _, value in stages)
 
 

@@ -88,7 +88,6 @@ def build_rooms(
     database = database_of(settings)
     blobs = blobs_of(settings, database)
     jobs, claims, runner = _batches(settings, database, blobs, service, quota)
-    activity.on_wake = runner.rouse
     return Rooms(
         settings=settings,
         metrics=metrics,

@@ -13,19 +13,30 @@ from magic_eraser.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 
-SECONDS = 60.0
+SECONDS, SHORTEST = 60.0, 1.0
 
 
 async def keep_house(rooms: Rooms) -> None:
     """Until cancelled: what is over its time goes, the memory of requests that are done goes back, and a server that
     nobody uses sleeps."""
+    woken = asyncio.Event()
+
+    def wake() -> None:
+        rooms.runner.rouse()
+        woken.set()
+
+    rooms.activity.on_wake = wake
     while True:
-        if not rooms.activity.asleep:
-            for chore in _chores(rooms):
-                await _done(chore)
-            if rooms.admission.running == 0:
-                await asyncio.to_thread(memory.give_back)
-        await asyncio.sleep(await _until_next(rooms))
+        for chore in _chores(rooms):
+            await _done(chore)
+        if rooms.admission.running == 0:
+            await asyncio.to_thread(memory.give_back)
+        await asyncio.sleep(_until_next(rooms))
+        if _time_to_sleep(rooms):
+            await fall_asleep(rooms)
+        if rooms.activity.asleep:
+            woken.clear()
+            await woken.wait()
 
 
 def _chores(rooms: Rooms) -> list[Callable[[], Awaitable[object]]]:
@@ -45,16 +56,17 @@ async def _done(chore: Callable[[], Awaitable[object]]) -> None:
         log.warning("chore_failed", chore=getattr(chore, "__qualname__", str(chore)), reason=str(error))
 
 
-async def _until_next(rooms: Rooms) -> float:
+def _until_next(rooms: Rooms) -> float:
     """Seconds to the next round: sooner where it is nearly time to sleep."""
     limit = rooms.settings.server.sleep_after_seconds
-    if not limit or rooms.activity.asleep:
+    if not limit:
         return SECONDS
-    left = limit - rooms.activity.idle_seconds
-    if left > 0 or rooms.runner.busy:
-        return min(SECONDS, max(left, 1.0))
-    await fall_asleep(rooms)
-    return SECONDS
+    return min(SECONDS, max(SHORTEST, limit - rooms.activity.idle_seconds))
+
+
+def _time_to_sleep(rooms: Rooms) -> bool:
+    limit = rooms.settings.server.sleep_after_seconds
+    return bool(limit) and rooms.activity.idle_seconds >= limit and not rooms.runner.busy
 
 
 async def fall_asleep(rooms: Rooms) -> None:

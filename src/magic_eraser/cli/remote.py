@@ -127,6 +127,19 @@ class _Open:
     size: int
 
 
+def _batches(whole: Sequence[_Open], most_items: int) -> list[Sequence[_Open]]:
+    """In order, none larger than `most_items` and, but for a single one, `MOST_BYTES`."""
+    batches: list[list[_Open]] = []
+    size = 0
+    for each in whole:
+        if not batches or len(batches[-1]) == most_items or size + each.size > MOST_BYTES:
+            batches.append([])
+            size = 0
+        batches[-1].append(each)
+        size += each.size
+    return [*batches]
+
+
 class _Folder:
     """One run over a folder.
 
@@ -156,7 +169,7 @@ class _Folder:
         for sent in self._notes.of(self._server.address):
             self._take_up(sent, todo)
         rest = [each for each in todo.values() if each.pair not in self.reports]
-        self._in_jobs(rest, MOST_ITEMS, MOST_BYTES)
+        self._in_jobs(rest)
 
     def _settle(self, report: Report) -> None:
         self.reports[report.pair] = report
@@ -201,15 +214,11 @@ class _Folder:
         else:
             self._notes.remove(sent)
 
-    def _in_jobs(self, rest: Sequence[_Open], most_items: int, most_bytes: int) -> None:
-        while rest:
-            count, size = 0, 0
-            while count < min(len(rest), most_items) and (
-                count == 0 or size + rest[count].size <= most_bytes
-            ):
-                size += rest[count].size
-                count += 1
-            batch, rest = rest[:count], rest[count:]
+    def _in_jobs(self, rest: Sequence[_Open]) -> None:
+        """A batch that is too large is halved, so that one picture that is too large is found, and fails alone."""
+        batches = _batches(rest, MOST_ITEMS)
+        while batches:
+            batch = batches.pop(0)
             sent = Sent(self._server.address, str(uuid.uuid4()), tuple(each.digest for each in batch))
             self._notes.add(sent)
             try:
@@ -217,11 +226,15 @@ class _Folder:
             except Refused as error:
                 if error.answered != 413:
                     raise
-                if count == 1:
+                if len(batch) == 1:
                     self._settle(Report(batch[0].pair, error=error.sentence()))
-                    continue
-                most_items, most_bytes = (count + 1) // 2, max(1, size // 2)
-                rest = [*batch, *rest]
+                elif error.most_items is not None and error.most_items < len(batch):
+                    batches = [
+                        part for whole in (batch, *batches) for part in _batches(whole, error.most_items)
+                    ]
+                else:
+                    middle = (len(batch) + 1) // 2
+                    batches[:0] = [batch[:middle], batch[middle:]]
 
     def _submit(self, sent: Sent, batch: Sequence[_Open]) -> None:
         files = []

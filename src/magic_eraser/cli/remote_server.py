@@ -42,12 +42,22 @@ class Refused(EraserError):
     Attributes:
         answered: status of HTTP.
         said: the code of an error of ours; empty for other servers.
+        most_items: pairs that it takes in one job, where it says so.
     """
 
-    def __init__(self, answered: int, said: str, sentence: str, retry_after: float | None) -> None:
+    def __init__(
+        self,
+        answered: int,
+        said: str,
+        sentence: str,
+        *,
+        retry_after: float | None = None,
+        most_items: int | None = None,
+    ) -> None:
         super().__init__(sentence, retry_after=retry_after)
         self.answered = answered
         self.said = said
+        self.most_items = most_items
 
     def sentence(self, language: str = "en") -> str:
         return self.detail
@@ -185,7 +195,7 @@ class RemoteServer:
             body = None
         if not isinstance(body, dict) or any(name not in body for name in expect):
             raise Refused(
-                response.status_code, "", f"What answers at {self.address} is no Magic Eraser of today.", None
+                response.status_code, "", f"What answers at {self.address} is no Magic Eraser of today."
             )
         return body
 
@@ -266,12 +276,13 @@ def _refusal(response: httpx2.Response) -> Refused:
     sentence = "".join(letter if letter.isprintable() else " " for letter in " ".join(words)[:600]).strip()
     given = response.headers.get("retry-after", "")
     wait = float(given[:9]) if given.isascii() and given.isdecimal() else None
-    said = body.get("code")
+    said, most = body.get("code"), body.get("max_items")
     return Refused(
         response.status_code,
         said if isinstance(said, str) else "",
         f"The server answered {response.status_code}: {sentence or '(no reason given)'}",
-        wait,
+        retry_after=wait,
+        most_items=most if isinstance(most, int) and most > 0 else None,
     )
 
 

@@ -28,7 +28,7 @@ def parse(url: str) -> URL:
     """
     try:
         parsed = make_url(url)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):  # the latter of a port that is no number
         raise SettingsError(
             "ERASER_DATABASE__URL: not an address; write postgresql://user:password@host/name or sqlite:///path"
         ) from None

@@ -120,8 +120,7 @@ class Inpainting:
             model, more = await self._fill(replace(job, photo=seen, watch=share), unknown, step)
             ran.append(model)
             fills += more
-            seen = await self._workers.run(job.watch, job.photo.with_fills, fills)
-            unknown = unknown & ~step.hole
+            seen, unknown = await self._workers.run(job.watch, _further, job.photo, fills, unknown, step)
         pairs = zip(steps, ran, strict=True)
         notices = tuple(fell_back(step.model, model) for step, model in pairs if model != step.model)
         return Filled(seen, ran[-1], notices)
@@ -204,10 +203,18 @@ class Inpainting:
 
 def _shares(holes: Sequence[Hole], watch: Watch) -> Iterator[Watch]:
     """The watch for each of them: of the whole progress as much as it has of the pixels."""
+    if len(holes) == 1:  # the usual case need not count them, in the event loop
+        yield watch.part(0, 1)
+        return
     sizes = [np.count_nonzero(hole) for hole in holes]
     ends = [float(end) for end in np.cumsum(sizes) / max(1, sum(sizes))]
     for start, end in pairwise([0.0, *ends]):
         yield watch.part(start, end)
+
+
+def _further(photo: Photo, fills: Sequence[Fill], unknown: Hole, step: Step) -> tuple[Photo, Hole]:
+    """The picture with what has been filled so far, and what is unknown after this step."""
+    return photo.with_fills(fills), unknown & ~step.hole
 
 
 def _raised(result: Fill | BaseException) -> Fill:

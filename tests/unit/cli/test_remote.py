@@ -28,6 +28,7 @@ class JobServer:
         faults: answers, or errors, that come before the real ones: by method and the beginning of the path.
         cuts: after how many events each stream breaks off; none after that.
         most: items in a job.
+        tells: whether a refusal says how many.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class JobServer:
         self.cuts: list[int] = []
         self.streams = True
         self.most = 1000
+        self.tells = True
         self.waited: list[float] = []
 
     def client(self, **options) -> RemoteServer:
@@ -83,7 +85,8 @@ class JobServer:
                 (image[1], image[2], mask[2]) for image, mask in zip(files[::2], files[1::2], strict=True)
             ]
             if len(items) > self.most:
-                return problem(413, "batch_too_large")
+                refusal = problem(413, "batch_too_large").json()
+                return httpx2.Response(413, json=refusal | ({"max_items": self.most} if self.tells else {}))
             self.keys[key] = f"job{len(self.jobs)}"
             self.jobs[self.keys[key]] = items
         return httpx2.Response(202, json={"id": self.keys[key], "state": "queued"})
@@ -267,17 +270,29 @@ def test_what_is_there_already_has_no_mask_or_cannot_be_read_is_not_sent(server,
     assert [name for name, *_ in server.jobs["job1"]] == ["b.png"]
 
 
-def test_more_than_the_server_takes_goes_in_several_jobs(server, pairs):
-    server.most = 1
+@pytest.mark.parametrize(
+    ("most", "tells", "jobs"), [(3, True, [3, 1]), (3, False, [2, 2]), (1, True, [1] * 4)]
+)
+def test_more_than_the_server_takes_goes_in_several_jobs(server, pairs, most, tells, jobs):
+    server.most, server.tells = most, tells
     assert [report.error for report in run(server, pairs)] == [None, "It is bad.", None, None]
-    assert [len(items) for items in server.jobs.values()] == [1, 1, 1, 1]
+    assert [len(items) for items in server.jobs.values()] == jobs
 
 
-def test_one_pair_that_is_too_large_fails_and_the_others_go_on(server, pairs):
+def test_more_bytes_than_go_into_one_job_go_in_several(server, pairs, tmp_path):
+    for pair in pairs[:2]:
+        with pair.photo.open("wb") as file:
+            file.truncate(remote.MOST_BYTES // 2 + 1)  # sparse: takes no room
+    opened = [remote._Open(pair, pair.mask, "", pair.photo.stat().st_size) for pair in pairs]
+    assert [len(batch) for batch in remote._batches(opened, 1000)] == [1, 3]
+
+
+def test_one_pair_that_is_too_large_fails_and_the_others_go_on_together(server, pairs):
     server.faults = [("POST", problem(413, "body_too_large"))] * 3
     reports = run(server, pairs)
     assert reports[0].error == "The server answered 413: It is body_too_large. Do something."
     assert {name: text for name, text in DONE.items() if name != "a.png"} == texts(pairs)
+    assert [len(items) for items in server.jobs.values()] == [1, 2]
 
 
 def test_a_stream_that_breaks_off_is_taken_up_where_it_was(server, pairs):

@@ -1,0 +1,76 @@
+"""SIGTERM: out of the balancer first, then no new work, then the end; and nothing that was accepted is lost."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import suppress
+
+import httpx2
+
+from server_process import Server
+
+
+def begin(server: Server, photo: bytes, mask: bytes) -> tuple[threading.Thread, list[httpx2.Response]]:
+    """An erase by the slow model, on its way."""
+    answers: list[httpx2.Response] = []
+
+    def ask() -> None:
+        files = {"image": photo, "mask": mask}
+        with suppress(httpx2.TransportError):  # the server may end first
+            answers.append(
+                httpx2.post(f"{server.url}/v1/erase", files=files, data={"model": "slow"}, timeout=60)
+            )
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    until = time.monotonic() + 10
+    while not httpx2.get(f"{server.url}/v1/status").json()["queue"]["running"]:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return thread, answers
+
+
+def test_readiness_goes_first_and_work_is_taken_during_the_grace(start, coffee_jpeg, dot_png):
+    server = start(slow=2, ERASER_SERVER__GRACE_SECONDS="1.5")
+    thread, answers = begin(server, coffee_jpeg, dot_png)
+
+    server.signal(signal.SIGTERM)
+    time.sleep(0.2)
+    assert httpx2.get(f"{server.url}/readyz").status_code == 503
+    files = {"image": coffee_jpeg, "mask": dot_png}
+    late = httpx2.post(f"{server.url}/v1/erase", files=files, data={"model": "telea"}, timeout=20)
+    assert late.status_code == 200
+    time.sleep(1.5)
+    refused = httpx2.post(f"{server.url}/v1/erase", files=files, data={"model": "telea"}, timeout=20)
+    assert (refused.status_code, refused.json()["code"]) == (503, "draining")
+
+    thread.join()
+    assert answers[0].status_code == 200
+    assert server.process.wait(10) == 0
+
+
+def test_the_limit_ends_it_whatever_runs(start, coffee_jpeg, dot_png):
+    server = start(slow=30, ERASER_SERVER__DRAIN_SECONDS="0.5")
+    thread, answers = begin(server, coffee_jpeg, dot_png)
+
+    start_of_end = time.monotonic()
+    server.signal(signal.SIGTERM)
+
+    assert server.process.wait(10) == 0
+    assert time.monotonic() - start_of_end < 8
+    thread.join()
+    assert not answers or answers[0].status_code >= 499  # never half a picture as if it were whole
+
+
+def test_a_second_signal_leaves_at_once(start, coffee_jpeg, dot_png):
+    server = start(slow=30, ERASER_SERVER__GRACE_SECONDS="30")
+    thread, _ = begin(server, coffee_jpeg, dot_png)
+
+    server.signal(signal.SIGTERM)
+    time.sleep(0.2)
+    server.signal(signal.SIGTERM)
+
+    assert server.process.wait(8) == 0
+    thread.join()
