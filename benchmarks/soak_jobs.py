@@ -18,7 +18,7 @@ from soak_ledger import Accepted
 from soak_requests import SMALL, Client
 
 OVER = frozenset({"succeeded", "failed", "cancelled"})
-LONGEST_JOB = 240.0
+LONGEST_JOB = 120.0
 """Seconds, faults included, after which a job counts as stuck."""
 
 

@@ -18,8 +18,11 @@ import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
+
+import psutil
 
 
 class NotInstalled(Exception):
@@ -27,7 +30,7 @@ class NotInstalled(Exception):
 
 
 class PrivateServer(ABC):
-    """One process (and its children) in a group of its own, on `port` of 127.0.0.1."""
+    """One process and its children, on `port` of 127.0.0.1."""
 
     def __init__(self) -> None:
         self.port = _free_port()
@@ -108,13 +111,18 @@ class PrivateServer(ABC):
         self.close()
 
     def _signal(self, number: int) -> None:
+        """To it, then to its children, which PostgreSQL puts into groups of their own."""
         assert self._process is not None
-        os.killpg(self._process.pid, number)
+        family = psutil.Process(self._process.pid)
+        for process in (family, *family.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def _end(self, number: int) -> None:
         assert self._process is not None
         if number == signal.SIGKILL:
-            self._signal(number)
+            with suppress(psutil.NoSuchProcess):  # it ended by itself
+                self._signal(number)
         else:
             self._process.send_signal(number)
         self._process.wait(20)
@@ -137,7 +145,6 @@ class PrivatePostgres(PrivateServer):
             "port": str(self.port),
             "unix_socket_directories": "",
             "fsync": "off",
-            "synchronous_commit": "off",
             "full_page_writes": "off",
             "shared_buffers": "16MB",
             **settings,

@@ -10,7 +10,6 @@ which the product takes for the same thing.
 
 from __future__ import annotations
 
-import errno
 import resource
 import subprocess
 from collections.abc import Iterator
@@ -21,20 +20,22 @@ SIZE = 2 * 1024 * 1024
 
 
 class SmallDisk:
-    """Args:
-    folder: on that disk.
-    real: whether it has an end of its own.
+    """See above.
+
+    Attributes:
+        folder: on that disk.
+        real: whether it is a disk of its own, of `SIZE` bytes, on which reading leaves no trace.
     """
 
     def __init__(self, folder: Path, *, real: bool) -> None:
         self.folder = folder
-        self._real = real
+        self.real = real
         self._ballast = folder / "ballast"
         self._limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def fill(self, but: int = 0) -> None:
         """Leave `but` bytes; where the disk is not real, files of that size at most."""
-        if not self._real:
+        if not self.real:
             resource.setrlimit(resource.RLIMIT_FSIZE, (but, self._limits[1]))
             return
         with suppress(OSError), self._ballast.open("wb", buffering=0) as file:
@@ -52,7 +53,7 @@ class SmallDisk:
 def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE},noatime", "tmpfs", str(folder)]
     real = subprocess.run(mount, capture_output=True, check=False).returncode == 0
     disk = SmallDisk(folder, real=real)
     try:
@@ -61,7 +62,3 @@ def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
         disk.free()
         if real:
             subprocess.run(["umount", str(folder)], check=True)
-
-
-def is_full_disk(error: OSError) -> bool:
-    return error.errno in {errno.ENOSPC, errno.EFBIG}

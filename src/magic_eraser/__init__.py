@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from magic_eraser.version import __version__
+
 if TYPE_CHECKING:
     from magic_eraser.library import Eraser, erase
 
-__version__ = "0.1.0"
 __all__ = ["Eraser", "__version__", "erase"]
 
 

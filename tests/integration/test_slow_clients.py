@@ -266,10 +266,11 @@ def test_sixty_four_large_bodies_that_wait_for_a_slot_are_not_in_memory(start, e
             connection = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", server.port)))
             waiting.append(connection)
 
-        def send(connection):
-            connection.request("POST", "/v1/erase", body, {"Content-Type": "application/json"})
+        def send(connection, seed):  # each another one, as equal requests would wait as one
+            own = body[:-1] + f', "seed": {seed}}}'.encode()
+            connection.request("POST", "/v1/erase", own, {"Content-Type": "application/json"})
 
-        senders = [threading.Thread(target=send, args=(connection,)) for connection in waiting]
+        senders = [threading.Thread(target=send, args=each) for each in zip(waiting, range(63), strict=True)]
         for sender in senders:
             sender.start()
         for sender in senders:
@@ -305,3 +306,27 @@ def test_clients_that_leave_in_the_middle_of_an_upload_leave_nothing(start, kind
     assert open_uploads(server) == files
     assert server.log.count('"status": 499') == 20
     assert "Traceback" not in server.log
+
+
+def test_who_joined_gets_the_result_though_the_client_whose_picture_it_is_has_left(start, encode):
+    server = start(slow=2, ERASER_QUEUE__SLOTS="1")
+    body = large_json("slow", encode)
+    with ExitStack() as stack:
+        full(server, stack, encode)
+        first = stack.enter_context(connect(server))
+        first.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        wait_until(lambda: queue(server)["waiting"] == 1)
+        answers = []
+
+        def join():
+            headers = {"Content-Type": "application/json"}
+            answers.append(httpx2.post(f"{server.url}/v1/erase", content=body, headers=headers, timeout=30))
+
+        second = threading.Thread(target=join)
+        files = open_uploads(server)
+        second.start()
+        wait_until(lambda: open_uploads(server) == files + 1)
+        time.sleep(0.3)  # until its body is read and it waits
+        first.close()
+        second.join()
+    assert answers[0].status_code == 200, answers[0].text

@@ -19,7 +19,7 @@ from magic_eraser.api.housekeeping import keep_house
 from magic_eraser.api.metered import arrive
 from magic_eraser.api.middleware import BodyCap, RequestContext
 from magic_eraser.api.rooms import Rooms
-from magic_eraser.api.routes import erase, images, models
+from magic_eraser.api.routes import erase, images, jobs, models
 from magic_eraser.billing.quota import Quota
 from magic_eraser.db.upgrade import prepare
 from magic_eraser.models.catalog import AUTO, find, offered
@@ -79,7 +79,7 @@ def create_app(
     app.root_path = settings.server.root_path
     app.state.rooms = rooms
     problems.install(app)
-    for module in (erase, images, models, health, predict, iopaint):
+    for module in (erase, images, jobs, models, health, predict, iopaint):
         app.include_router(module.router)
     openapi.install(app)
     docs.install(app)

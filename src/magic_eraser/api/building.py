@@ -16,8 +16,12 @@ from magic_eraser.hosting.options import HostingOptions
 from magic_eraser.hosting.pool import LocalPool, ModelPool, ModelState
 from magic_eraser.hosting.workers import Workers
 from magic_eraser.jobs.claims import Claims
-from magic_eraser.jobs.runner import JobRunner
+from magic_eraser.jobs.endings import nobody_waits
+from magic_eraser.jobs.runner import JobRunner, owner_name
 from magic_eraser.jobs.store import JobStore
+from magic_eraser.jobs.webhook_address import Gate
+from magic_eraser.jobs.webhook_store import WebhookStore
+from magic_eraser.jobs.webhooks import WebhookSender
 from magic_eraser.models.availability import why_not
 from magic_eraser.models.entry import Entry
 from magic_eraser.models.weights import WeightStore
@@ -87,7 +91,7 @@ def build_rooms(
     )
     database = database_of(settings)
     blobs = blobs_of(settings, database)
-    jobs, claims, runner = _batches(settings, database, blobs, service, quota)
+    batches = _batches(settings, database, blobs, service, quota)
     return Rooms(
         settings=settings,
         metrics=metrics,
@@ -110,10 +114,9 @@ def build_rooms(
         redis=redis,
         rates=_rates(settings, redis),
         users=users,
-        jobs=jobs,
-        claims=claims,
-        runner=runner,
-        webhooks=None,
+        jobs=batches.jobs,
+        runner=batches.runner,
+        webhooks=batches.webhooks,
     )
 
 
@@ -168,10 +171,23 @@ def _images(settings: Settings) -> ImageStore:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Batches:
+    jobs: JobStore
+    runner: JobRunner
+    webhooks: WebhookSender | None
+
+
 def _batches(
     settings: Settings, database: Database, blobs: Blobs, service: EraseService, quota: Quota
-) -> tuple[JobStore, Claims, JobRunner]:
-    wanted = settings.jobs
+) -> _Batches:
+    wanted, owner = settings.jobs, owner_name()
+    secret = wanted.webhook_secret.get_secret_value()
+    webhooks = None
+    if secret:
+        gate = Gate(wanted.webhook_allow)
+        webhooks = WebhookSender(WebhookStore(database), secret, gate, owner=owner)
+    on_over = nobody_waits if webhooks is None else webhooks.on_over
     claims = Claims(
         database,
         blobs,
@@ -180,6 +196,7 @@ def _batches(
         lease_seconds=wanted.lease_seconds,
         attempts=wanted.attempts,
         ttl_seconds=wanted.ttl_seconds,
+        on_over=on_over,
     )
     runner = JobRunner(
         claims,
@@ -187,5 +204,8 @@ def _batches(
         blobs,
         concurrency=wanted.concurrency or max(1, settings.queue.slots - 1),
         item_seconds=wanted.item_seconds,
+        owner=owner,
     )
-    return JobStore(database, blobs, ttl_seconds=wanted.ttl_seconds), claims, runner
+    return _Batches(
+        JobStore(database, blobs, ttl_seconds=wanted.ttl_seconds, on_over=on_over), runner, webhooks
+    )

@@ -31,5 +31,6 @@ def _grouped(host: str) -> str:
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return str(address.ipv4_mapped)
-        return f"{IPv6Address(int(address) >> HOME << HOME)}/{HOME}"
+        rest = 128 - HOME
+        return f"{IPv6Address(int(address) >> rest << rest)}/{HOME}"
     return str(address)

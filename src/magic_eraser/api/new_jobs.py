@@ -42,9 +42,9 @@ class JobFields(EraseFields):
 class JobForm(JobFields):
     """A multipart form: pairs, or a ZIP."""
 
-    image: list[Annotated[bytes, Field(json_schema_extra={"format": "binary"})]] = []
+    image: list[Annotated[bytes, Field(json_schema_extra={"format": "binary"})]] = Field(default=[])
     """Pictures, each with a mask."""
-    mask: list[Annotated[bytes, Field(json_schema_extra={"format": "binary"})]] = []
+    mask: list[Annotated[bytes, Field(json_schema_extra={"format": "binary"})]] = Field(default=[])
     """Masks, in the order of the pictures."""
     archive: Annotated[bytes | None, Field(json_schema_extra={"format": "binary"})] = None
     """A ZIP with `images/` and `masks/`, paired by name; instead of the two."""
@@ -82,7 +82,7 @@ async def judge(rooms: Rooms, fields: Mapping[str, Any]) -> Asked:
         raise ValidationFailed(
             "Send pairs of image and mask or an archive, not both.", "image/mask 与 archive 只能提供一种。"
         )
-    return Asked(wanted, asked.webhook_url, archive=cast("bytes | Upload", picture(archive, "archive")))
+    return Asked(wanted, asked.webhook_url, archive=picture(archive, "archive"))
 
 
 async def accept(request: Request, rooms: Rooms, caller: Principal, asked: Asked) -> Response:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+from magic_eraser.api.events import EventStreams
 from magic_eraser.db.blobs import Blobs
 from magic_eraser.db.database import Database
 from magic_eraser.hosting.pool import ModelPool
 from magic_eraser.hosting.workers import Workers
-from magic_eraser.jobs.claims import Claims
 from magic_eraser.jobs.runner import JobRunner
 from magic_eraser.jobs.store import JobStore
+from magic_eraser.jobs.webhooks import WebhookSender
 from magic_eraser.models.weights import WeightStore
 from magic_eraser.service.activity import Activity
 from magic_eraser.service.admission import SlotAdmission
@@ -52,10 +53,10 @@ class Rooms:
     users: ActiveUsers
     # batches
     jobs: JobStore
-    claims: Claims
     runner: JobRunner
-    webhooks: Any
+    webhooks: WebhookSender | None
     """None where no secret is set to sign them with."""
+    streams: EventStreams = field(default_factory=EventStreams)
     started: bool = False
     leaving: bool = False
     since: float = field(default_factory=time.monotonic)

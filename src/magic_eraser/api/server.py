@@ -69,11 +69,12 @@ def run(settings: Settings, app: FastAPI | None = None) -> None:
         StorageUnavailable: the database does not answer.
     """
     logging.configure(settings.log.level, settings.log.format, settings.log.file)
-    getLogger("uvicorn.error").setLevel("WARNING")  # it announces each of its steps
+    for announces in ("uvicorn.error", "alembic"):  # each of its steps
+        getLogger(announces).setLevel("WARNING")
+    getLogger("python_multipart").setLevel("ERROR")  # it warns of every form that a client broke off
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    asyncio.run(
-        _prepare(settings)
-    )  # here, where what is wrong with it is one line and not the end of a lifespan
+    # here, where what is wrong with it is one line and not the end of a lifespan
+    asyncio.run(_prepare(settings))
     app = app or create_app(settings)
     server = settings.server
     config = uvicorn.Config(

@@ -273,4 +273,5 @@ class _Folder:
             return Report(pair, error=error.sentence())
         except OSError as error:
             return Report(pair, error=f"{pair.target}: {error.strerror}")
-        return Report(pair, model=item.get("model"), seconds=seconds)
+        notices = tuple(item.get("notices") or ())  # their codes: a job's items have no sentences for them
+        return Report(pair, model=item.get("model"), seconds=seconds, notices=notices)

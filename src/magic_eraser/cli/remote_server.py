@@ -211,18 +211,20 @@ class RemoteServer:
             heard = False
             try:
                 for event in self._events(job, last) if streams else ():
-                    heard, last = True, event.id or last
+                    if event.event not in ("item", "job"):
+                        continue
                     told: Any = event.json()
+                    heard, last = True, event.id or last
                     if event.event == "item":
                         yield told
-                    elif event.event == "job" and told["state"] in _OVER:
+                    elif told["state"] in _OVER:
                         return
-            except httpx2.TransportError:
-                pass  # what that means, the next line finds out
             except Refused as error:
                 streams = error.passing
-            except (httpx2.SSEError, ValueError, TypeError, KeyError):  # not events, or not ours
+            except httpx2.SSEError:
                 streams = False
+            except (httpx2.TransportError, ValueError):
+                pass  # it broke off, perhaps within an event; what that means, the next line finds out
             state = self._object(self._get(f"/v1/jobs/{job}"), ("state", "items"))
             yield from (item for item in state["items"] if item["success"] is not None)
             if state["state"] in _OVER:

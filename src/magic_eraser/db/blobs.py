@@ -213,7 +213,7 @@ async def _in_thread(work: Callable[[], _T]) -> _T:
     except FileNotFoundError as error:
         raise NotFound from error
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise StorageFull from error
         raise StorageUnavailable from error
 

@@ -6,7 +6,9 @@ from sqlalchemy import exc
 
 from magic_eraser.errors import EraserError, StorageFull, StorageUnavailable
 
-_SQLITE_FULL = 13
+_SQLITE_FULL = frozenset({13, 4874})
+"""FULL, and IOERR_SHMSIZE: no room for the few KiB of `eraser.db-shm`, without which a file cannot be opened."""
+
 _SQLITE_AWAY = frozenset({3, 5, 6, 7, 8, 10, 11, 14, 15, 22, 23, 26})
 """sqlite.org/rescode.html: PERM, BUSY, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, CANTOPEN, PROTOCOL, NOLFS, AUTH,
 NOTADB. Not ERROR, by which it tells a faulty statement: a defect of ours."""
@@ -30,7 +32,7 @@ def translate(error: BaseException) -> EraserError | None:
 def _of_driver(cause: BaseException, *, invalidated: bool) -> EraserError | None:
     sqlite = getattr(cause, "sqlite_errorcode", None)
     postgres = getattr(cause, "sqlstate", None)
-    if postgres == _POSTGRES_FULL or (sqlite is not None and sqlite & 0xFF == _SQLITE_FULL):
+    if postgres == _POSTGRES_FULL or sqlite in _SQLITE_FULL:
         return StorageFull()
     away = (
         invalidated

@@ -112,14 +112,14 @@ async def upgrade(database: Database) -> Upgrade:
     Before a file of SQLite changes, a copy of it is kept beside it: `eraser.db.before-REVISION`.
 
     Raises:
-        SettingsError: it is of a newer version, or holds tables of something else.
-        StorageUnavailable, StorageFull: as in any transaction; nothing was changed.
+        SettingsError: it is of a newer version, out of reach, read-only, or holds tables of something else.
+        StorageFull: no room for the copy, or for the new tables.
     """
     found = await check(database)
     if found.state is State.CURRENT:
         return Upgrade(found.revision, found.head)
-    if found.state is State.UNREACHABLE:
-        raise StorageUnavailable(f"{found.sentence()}.")
+    if found.state in {State.NEWER, State.UNREACHABLE}:
+        raise SettingsError(found.sentence())
     if database.path is not None:
         database.path.parent.mkdir(parents=True, exist_ok=True)
         database.path.touch(mode=0o600)
@@ -133,7 +133,7 @@ async def upgrade(database: Database) -> Upgrade:
                 copy = await asyncio.to_thread(_copy, database.path, f"{database.path}.before-{before}")
             if before != found.head:
                 await connection.run_sync(_to_head)
-    except (exc.OperationalError, exc.ProgrammingError) as error:
+    except (exc.DBAPIError, StorageUnavailable) as error:
         raise SettingsError(f"The database {database} cannot be upgraded: {reason(error)}") from error
     return Upgrade(before, found.head, copy)
 
@@ -142,18 +142,15 @@ async def prepare(database: Database, *, upgrade_on_start: bool) -> Upgrade:
     """Make it ready for a server that starts; PostgreSQL that starts beside us is waited for (`timeout_seconds`).
 
     Raises:
-        SettingsError: it is newer, not to be upgraded here, or out of reach; the sentence says what to type.
-        StorageFull: no room for the copy or for the upgrade.
+        SettingsError, StorageFull: see `upgrade`; or it is older and not to be upgraded here. The sentence says what to
+            type.
     """
     found = await _check_with_patience(database)
     if found.state is State.CURRENT:
         return Upgrade(found.revision, found.head)
-    if found.state in {State.NEWER, State.UNREACHABLE} or not upgrade_on_start:
+    if not upgrade_on_start:
         raise SettingsError(found.sentence())
-    try:
-        return await upgrade(database)
-    except StorageUnavailable as error:
-        raise SettingsError(f"The database {database} cannot be upgraded: {reason(error)}") from error
+    return await upgrade(database)
 
 
 async def _check_with_patience(database: Database) -> Check:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from magic_eraser import __version__
 from magic_eraser.errors import EraserError, ValidationFailed
 from magic_eraser.jobs.webhook_address import Destination, Gate
 from magic_eraser.jobs.webhook_store import Delivery, WebhookStore
 from magic_eraser.telemetry.logging import get_logger
+from magic_eraser.version import __version__
 
 if TYPE_CHECKING:
     import httpx2

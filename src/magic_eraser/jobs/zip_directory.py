@@ -53,14 +53,13 @@ def check(file: BinaryIO, *, most_members: int) -> int:
 
 def _end(tail: bytes, size: int) -> tuple[int, int, int, int, bool]:
     """(where it is, members, bytes of directory, its place, whether in parts) by the record that ends with the file."""
-    at = tail.rfind(b"PK\x05\x06")
-    while at >= 0:
-        if at + _END.size <= len(tail):
-            _, disk, first, here, count, length, start, comment = _END.unpack_from(tail, at)
-            if at + _END.size + comment == len(tail):
-                return size - len(tail) + at, count, length, start, bool(disk or first or here != count)
-        at = tail.rfind(b"PK\x05\x06", 0, at)
-    raise _no_zip("it is not a ZIP, or is cut off", "不是 ZIP 文件或不完整")
+    at = tail.rfind(b"PK\x05\x06")  # the last one, as every reader takes it: a comment may not hold another
+    if at < 0 or at + _END.size > len(tail):
+        raise _no_zip("it is not a ZIP, or is cut off", "不是 ZIP 文件或不完整")
+    _, disk, first, here, count, length, start, comment = _END.unpack_from(tail, at)
+    if at + _END.size + comment != len(tail):
+        raise _no_zip("it is not a ZIP, or is cut off", "不是 ZIP 文件或不完整")
+    return size - len(tail) + at, count, length, start, bool(disk or first or here != count)
 
 
 def _end64(

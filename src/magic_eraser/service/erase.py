@@ -32,6 +32,7 @@ from magic_eraser.service.request import (
     EraseOptions,
     EraseRequest,
     EraseResult,
+    Held,
     Keeping,
     Source,
 )
@@ -196,6 +197,9 @@ class EraseService:
         key: str | None,
     ) -> EraseResult:
         async with AsyncExitStack() as inside:
+            for source in (request.image, request.mask):
+                if isinstance(source, Held):
+                    inside.enter_context(source.held())
             with stages.stage("queue"):
                 await inside.enter_async_context(self._admission.enter(principal, watch))
             if prepaid is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from copy import copy
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -117,6 +116,7 @@ class _Late(Exception):
 
 def _own(error: EraserError) -> EraserError:
     """One object raised in several tasks would mix their tracebacks, and one's notes would reach the other."""
-    twin = copy(error)
-    twin.extra = dict(error.extra)
+    kind = type(error)
+    twin = kind.__new__(kind, *error.args)  # not by `copy`, which calls `__init__`: that takes what it likes
+    vars(twin).update(vars(error), extra=dict(error.extra))
     return twin.with_traceback(error.__traceback__)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from magic_eraser.accounts.principal import Priority
 
 T = TypeVar("T")
+
+REMEMBERED = 256
+"""Turns of parties that do not wait now: without them, whoever has just been served would come before the others who
+wait, by coming back alone."""
 
 
 @dataclass(slots=True, eq=False)
@@ -28,81 +34,135 @@ class Waiter(Generic[T]):
     ticket: T
 
 
+@dataclass(slots=True, eq=False)
+class _Queue(Generic[T]):
+    """Those of one party in one class, first come first served; never empty in the line."""
+
+    party: str
+    priority: Priority
+    waiters: deque[Waiter[T]] = field(default_factory=deque)
+    turn: float = -math.inf
+    """When one of it was served last."""
+
+    def __len__(self) -> int:
+        return len(self.waiters)
+
+
 class Line(Generic[T]):
-    """A queue of queues: in each class of priority one for each party, the parties in the order in which they were
-    served last. Everything costs at most the number of parties that wait.
+    """A queue of queues, one for each party in each class of priority.
+
+    The class of a queue rises by one with every `aging_seconds` in which none of it was served. Not with the time that
+    its head has waited: all of a long queue is old, and would go before every newcomer, for as long as it is long.
+
+    A turn, a newcomer and its place cost as much as there are parties that wait; to leave from the middle costs as much
+    as the party has waiting.
 
     Args:
-        aging_seconds: that raise a waiter by one class.
+        aging_seconds: without a turn that raise by one class.
     """
 
     def __init__(self, aging_seconds: float) -> None:
         self._aging = aging_seconds
-        self._waiting: dict[Priority, OrderedDict[str, deque[Waiter[T]]]] = {
-            priority: OrderedDict() for priority in Priority
-        }
-        self._served: OrderedDict[str, None] = OrderedDict()
+        self._queues: dict[tuple[Priority, str], _Queue[T]] = {}
+        self._served: OrderedDict[str, int] = OrderedDict()
+        self._turns = 0
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
+    def __iter__(self) -> Iterator[Waiter[T]]:
+        for queue in self._queues.values():
+            yield from queue.waiters
+
+    def counts(self) -> dict[Priority, int]:
+        """How many wait, by the class in which they came."""
+        counts = dict.fromkeys(Priority, 0)
+        for queue in self._queues.values():
+            counts[queue.priority] += len(queue)
+        return counts
+
     def join(self, waiter: Waiter[T]) -> None:
         """At the end of its party's queue."""
-        parties = self._waiting[waiter.priority]
-        parties.setdefault(waiter.party, deque()).append(waiter)
+        key = waiter.priority, waiter.party
+        if key not in self._queues:
+            self._queues[key] = _Queue(waiter.party, waiter.priority)
+        self._queues[key].waiters.append(waiter)
         self._count += 1
 
     def leave(self, waiter: Waiter[T]) -> bool:
         """Out of the line, wherever it stands; whether it stood there."""
-        parties = self._waiting[waiter.priority]
-        queue = parties.get(waiter.party)
-        if queue is None or waiter not in queue:
+        key = waiter.priority, waiter.party
+        queue = self._queues.get(key)
+        if queue is None or waiter not in queue.waiters:
             return False
-        queue.remove(waiter)
-        if not queue:
-            del parties[waiter.party]
+        queue.waiters.remove(waiter)
+        if not queue.waiters:
+            del self._queues[key]
         self._count -= 1
         return True
 
     def next(self, now: float) -> Waiter[T] | None:
         """Takes the next one out: of the highest class, its age counted; there of the party that was served least
         recently; there the one that came first."""
-        heads = [queue[0] for parties in self._waiting.values() for queue in parties.values()]
-        if not heads:
+        if not self._queues:
             return None
-        turns = {party: turn for turn, party in enumerate(self._served, start=1)}
-        best = min(heads, key=lambda head: (-self._class(head, now), turns.get(head.party, 0), head.since))
-        self.leave(best)
-        self.served(best.party)
-        return best
+        queue = min(self._queues.values(), key=lambda queue: self._order(queue, now))
+        head = queue.waiters[0]
+        queue.turn = now
+        self.leave(head)
+        self.served(head.party)
+        return head
 
     def served(self, party: str) -> None:
-        """It has had a turn; only parties that wait, or had one a moment ago, are remembered."""
-        self._served[party] = None
+        """It has had a turn; only the last turns are remembered."""
+        self._turns += 1
+        self._served[party] = self._turns
         self._served.move_to_end(party)
         while len(self._served) > self._count + REMEMBERED:
             self._served.popitem(last=False)
 
-    def crowder(self, party: str, priority: Priority) -> Waiter[T] | None:
-        """Whom a newcomer to a full line pushes out: the last one of the largest party in the lowest class that waits,
-        where that class is lower than the newcomer's, or that party has more waiting there than the newcomer's would
-        (longest queue drop: McKenney, Stochastic fairness queueing, 1990). None where the newcomer has no such right.
+    def ahead(self, party: str, priority: Priority, now: float) -> int:
+        """How many will be served before a newcomer, should nobody else come and nobody grow older."""
+        own = self._queues.get((priority, party))
+        before = 0 if own is None else len(own)
+        newcomer = (-priority, self._last_turn(party), math.inf)
+        mine = newcomer if own is None else self._order(own, now)
+        total = before
+        for queue in self._queues.values():
+            if queue.priority > priority:
+                total += len(queue)
+            elif queue.party != party:
+                rounds = before if queue.priority == priority else 0
+                total += min(len(queue), rounds + (self._order(queue, now) < mine))
+        return total
+
+    def crowder(self, party: str, priority: Priority, now: float) -> Waiter[T] | None:
+        """Whom a newcomer to a full line pushes out: the last one of the largest queue of the lowest class in which
+        there is one that must give way (longest queue drop: McKenney, Stochastic fairness queueing, 1990). None where
+        the newcomer has no such right.
+
+        Those give way who are of a lower class, their age counted; and those of a party that has more waiting than the
+        newcomer's would, as long as they are of no higher class.
         """
-        for lowest, parties in self._waiting.items():
-            if parties:
-                largest = max(parties.values(), key=len)
-                if lowest < priority or (
-                    lowest == priority and len(largest) > len(parties.get(party, ())) + 1
-                ):
-                    return largest[-1]
-                return None
-        return None
+        own = self._queues.get((priority, party))
+        places = 1 if own is None else len(own) + 1
+        giving_way = [
+            queue
+            for queue in self._queues.values()
+            if queue.priority <= priority
+            and (len(queue) > places or self._class(queue, queue.waiters[-1], now) < priority)
+        ]
+        if not giving_way:
+            return None
+        return min(giving_way, key=lambda queue: (queue.priority, -len(queue))).waiters[-1]
 
-    def _class(self, waiter: Waiter[T], now: float) -> int:
-        return waiter.priority + int((now - waiter.since) / self._aging)
+    def _order(self, queue: _Queue[T], now: float) -> tuple[float, int, float]:
+        head = queue.waiters[0]
+        return -self._class(queue, head, now), self._last_turn(queue.party), head.since
 
+    def _last_turn(self, party: str) -> int:
+        return self._served.get(party, 0)
 
-REMEMBERED = 256
-"""Turns of parties that do not wait now: without them, whoever has just been served would come before the others who
-wait, by coming back alone."""
+    def _class(self, queue: _Queue[T], waiter: Waiter[T], now: float) -> int:
+        return queue.priority + int((now - max(waiter.since, queue.turn)) / self._aging)

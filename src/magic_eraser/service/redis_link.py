@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from magic_eraser.errors import SettingsError
 from magic_eraser.telemetry.logging import get_logger
@@ -17,11 +17,19 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-"""Seconds for which it is not asked after a failure, doubling with each."""
+"""Seconds for which it is not asked after a failure, doubling each time that it is still away."""
+REFUSAL_PAUSE = 60.0
+"""Seconds between two log lines on what it refuses."""
+MOST_CONNECTIONS = 64
+"""More calls at once than that wait for one of them."""
 
 
 class RedisLink:
     """A client, and whether it is of use now. Does no I/O until the first call.
+
+    After a failure it is not asked for a while; then one call is let through to look, and the others go on without
+    until that has an answer. An answer by which Redis refuses a command (out of memory, read-only) is a failure of the
+    call alone: it is there.
 
     Args:
         url: `redis://`, `rediss://` or `unix://`.
@@ -43,17 +51,20 @@ class RedisLink:
     ) -> None:
         if find_spec("redis") is None:
             raise SettingsError("ERASER_REDIS__URL needs: pip install 'magic-eraser[redis]'")
-        from redis.asyncio import ConnectionPool, Redis
+        from redis.asyncio import BlockingConnectionPool, Redis
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
+        from redis.exceptions import ConnectionError as Disconnected
 
-        self.url = url
         try:
-            self.pool = ConnectionPool.from_url(
+            self.pool = BlockingConnectionPool.from_url(
                 url,
+                max_connections=MOST_CONNECTIONS,
+                timeout=timeout_seconds,
                 socket_timeout=timeout_seconds,
                 socket_connect_timeout=timeout_seconds,
-                retry=Retry(NoBackoff(), 1),  # once: a connection from before a restart of Redis is dead
+                # once: a connection from before a restart of Redis is dead; not where it does not answer in time
+                retry=Retry(NoBackoff(), 1, (Disconnected,)),
                 protocol=2,
             )
         except ValueError as error:
@@ -63,6 +74,7 @@ class RedisLink:
         self._clock = clock
         self._failures = 0
         self._away_until = 0.0
+        self._quiet_until = float("-inf")
 
     @property
     def available(self) -> bool:
@@ -70,17 +82,23 @@ class RedisLink:
         return not self._failures
 
     async def call(self, work: Callable[[Redis], Awaitable[T]]) -> T | None:
-        """What `work` gives; None where Redis is away or failed in the middle of it."""
-        from redis.exceptions import RedisError
+        """What `work` gives; None where Redis is away, or failed or refused in the middle of it."""
+        from redis.exceptions import RedisError, ResponseError
 
-        if self._failures and self._clock() < self._away_until:
-            return None
+        looking = self._failures > 0
+        if looking:
+            if self._clock() < self._away_until:
+                return None
+            self._away_until = self._clock() + self._pause()  # the others do not look while this one does
         try:
             answer = await work(self._redis)
+        except ResponseError as error:
+            self._refused(error)
+            answer = None
         except (RedisError, OSError, TimeoutError) as error:
-            self._failed(error)
+            self._failed(error, looking=looking)
             return None
-        if self._failures:
+        if looking and self._failures:
             self._failures = 0
             log.info("redis_back")
         return answer
@@ -89,14 +107,24 @@ class RedisLink:
         await self._redis.aclose()
         await self.pool.disconnect()
 
-    def _failed(self, error: BaseException) -> None:
+    def _failed(self, error: Exception, *, looking: bool) -> None:
+        self._on_error()
+        if self._failures and not looking:
+            return  # it was under way when another one failed: the same fault
         if not self._failures:
             log.warning("redis_down", reason=_one_line(error))
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures, 10))
         self._failures += 1
-        self._away_until = self._clock() + pause
+        self._away_until = self._clock() + self._pause()
+
+    def _refused(self, error: Exception) -> None:
         self._on_error()
+        if self._clock() >= self._quiet_until:
+            self._quiet_until = self._clock() + REFUSAL_PAUSE
+            log.warning("redis_refused", reason=_one_line(error))
+
+    def _pause(self) -> float:
+        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10))
 
 
-def _one_line(error: Any) -> str:
+def _one_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import index
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -152,6 +153,14 @@ class Source(Protocol):
     def sha256(self) -> bytes:
         """The digest, 32 bytes, in little memory."""
         ...
+
+
+@runtime_checkable
+class Held(Protocol):
+    """A `Source` that goes with its request unless it is held: equal requests may wait for work on it when its own
+    caller has left."""
+
+    def held(self) -> AbstractContextManager[None]: ...
 
 
 class Keeping(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 
@@ -201,8 +202,6 @@ async def an_hour_passes(house) -> None:
 
 
 def _backdate(path) -> None:
-    import os
-
     before = path.stat().st_mtime - 4000
     os.utime(path, (before, before))
 

@@ -114,7 +114,7 @@ class JobServer:
         cut = self.cuts.pop(0) if self.cuts else len(texts)
 
         def stream():
-            yield b": hello\n\n"
+            yield b"retry: 3000\n\n: still here\n\n"
             yield from texts[:cut]
             if cut < len(texts):
                 raise httpx2.ReadError("cut")
@@ -255,6 +255,7 @@ def test_a_folder_is_one_job_and_its_results_are_fetched(server, pairs):
     assert reports[0].model == "patch"
     assert texts(pairs) == DONE
     assert list(server.jobs) == ["job0"]
+    assert "GET /v1/jobs/job0" not in server.asked  # the events were enough
 
 
 def test_what_is_there_already_has_no_mask_or_cannot_be_read_is_not_sent(server, pairs):

@@ -190,6 +190,26 @@ def test_an_error_reaches_everybody_as_an_object_of_their_own():
     story(fails())
 
 
+class Odd(UnsupportedFormat):
+    """Made of what no other error is made of."""
+
+    def __init__(self, *, channels: int) -> None:
+        super().__init__(f"{channels} channels.")
+        self.channels = channels
+
+
+def test_an_error_of_any_make_reaches_everybody():
+    async def fails():
+        flights, work = Flights(), Work(Odd(channels=5))
+        tasks = [call(flights, work) for _ in range(3)]
+        await turns()
+        work.go.set()
+        errors = await outcomes(tasks)
+        assert [(type(each), each.channels, str(each)) for each in errors] == [(Odd, 5, "5 channels.")] * 3
+
+    story(fails())
+
+
 def test_a_defect_reaches_everybody_too():
     async def fails():
         flights, work = Flights(), Work(ZeroDivisionError("defect"))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import time
 
 import pytest
 
-from magic_eraser.errors import NotFound
+from magic_eraser.errors import NotFound, StorageFull, StorageUnavailable
 from magic_eraser.service.images import ImageStore
+from small_disk import small_disk
 
 
 @pytest.fixture
@@ -96,3 +98,81 @@ def test_a_deleted_one_is_gone_for_a_reader_too(store):
         stored.read()
     with pytest.raises(NotFound):
         store.delete("a", stored.id)
+
+
+def test_its_digest_is_that_of_its_bytes(store):
+    stored = put(store, b"x" * 900)
+    assert stored.sha256() == hashlib.sha256(b"x" * 900).digest()
+    store.delete("a", stored.id)
+    with pytest.raises(NotFound):
+        stored.sha256()
+
+
+def test_a_put_below_the_limit_looks_at_no_other_picture(store):
+    old = put(store)
+    put(store)
+    age(old, 101)
+    put(store)
+    assert old.path.exists()
+    store.sweep()
+    assert not old.path.exists()
+
+
+def test_room_is_what_all_tenants_take_together_also_after_a_restart(store, tmp_path):
+    old = put(store, b"x" * 600, tenant="a")
+    age(old, 50)
+    again = ImageStore(tmp_path / "images", ttl_seconds=100, max_bytes=1000)
+    new = put(again, b"x" * 600, tenant="b")
+    assert [stored.path.exists() for stored in (old, new)] == [False, True]
+
+
+def test_what_was_deleted_takes_no_room(store):
+    first = put(store, b"x" * 600)
+    store.delete("a", first.id)
+    pictures = [put(store, b"x" * 400) for _ in range(2)]
+    assert all(stored.path.exists() for stored in pictures)
+
+
+def test_on_a_full_disk_it_says_so_keeps_its_promises_and_recovers(tmp_path):
+    with small_disk(tmp_path) as disk:
+        store = ImageStore(disk.folder / "images", ttl_seconds=100, max_bytes=10**9)
+        promised = put(store, b"x" * 100_000)
+        age(promised, 99)
+        disk.fill(but=8192)
+        with pytest.raises(StorageFull) as caught:
+            put(store, b"y" * 100_000)
+        assert caught.value.status == 507
+        assert caught.value.retry_after
+        files = [path for path in (disk.folder / "images").rglob("*") if path.is_file()]
+        assert files == [promised.path]
+        assert store.get("a", promised.id).read() == b"x" * 100_000
+        disk.free()
+        assert put(store, b"y" * 100_000).read() == b"y" * 100_000
+
+
+def test_on_a_full_disk_those_whose_time_is_over_make_room_at_once(tmp_path):
+    with small_disk(tmp_path) as disk:
+        store = ImageStore(disk.folder / "images", ttl_seconds=100, max_bytes=10**9)
+        over = put(store, b"x" * 200_000)
+        age(over, 101)
+        disk.fill(but=8192)
+        if disk.real:
+            assert put(store, b"y" * 100_000).read() == b"y" * 100_000
+        else:  # that disk gives no room back
+            with pytest.raises(StorageFull):
+                put(store, b"y" * 100_000)
+        assert not over.path.exists()
+
+
+def test_where_nothing_can_be_written_it_says_so(tmp_path):
+    (tmp_path / "no_folder").write_bytes(b"")
+    store = ImageStore(tmp_path / "no_folder", ttl_seconds=100, max_bytes=1000)
+    with pytest.raises(StorageUnavailable, match="disk"):
+        put(store)
+
+
+def test_folders_of_tenants_that_have_nothing_left_go(store, tmp_path):
+    age(put(store, tenant="guest"), 101)
+    mine = put(store, tenant="a")
+    store.sweep()
+    assert list((tmp_path / "images").iterdir()) == [mine.path.parent]

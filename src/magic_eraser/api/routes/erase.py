@@ -17,7 +17,9 @@ from magic_eraser.api.deps import Caller, KeepingAsked, Seconds, TheRooms, While
 from magic_eraser.api.erase_fields import EraseFields, EraseForm, EraseJson, options_of
 from magic_eraser.api.forms import data_url, picture, read_fields, validate
 from magic_eraser.api.idempotent import TakesKey, once
+from magic_eraser.api.job_views import JobView
 from magic_eraser.api.metered import Metered
+from magic_eraser.api.new_jobs import as_job, prefers_async
 from magic_eraser.api.problems import responses
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.errors import StorageFull, ValidationFailed
@@ -64,6 +66,7 @@ _IMAGES = {
                 "application/json": {"schema": EraseAnswer.model_json_schema()},
             },
         },
+        202: {"description": "A job, as `Prefer: respond-async` asked for", "model": JobView},
         **responses(400, 404, 408, 409, 413, 415, 422, 429, 503, 504, 507),
     },
     openapi_extra={
@@ -81,14 +84,17 @@ async def erase(
 ) -> Response:
     """Send `image` (or `image_id`) and `mask`; get the image's bytes. `Accept: application/json` gives a data
     URL instead. Pixels outside the mask (after `dilate` and `feather`) come back bit-identical in lossless
-    formats."""
+    formats. `Prefer: respond-async` answers 202 and a job of one item."""
     fields = await read_fields(request)
     asked = await _request(rooms, caller, dict(fields), keeping)
 
     async def answer() -> Response:
+        if prefers_async(request):
+            return await as_job(request, rooms, caller, asked)
         return await unless_gone(request, _answer(request, rooms, caller, asked, Watch(seconds)))
 
-    return await once(request, rooms, caller, fields, answer)
+    meant = {**fields, "respond-async": True} if prefers_async(request) else fields
+    return await once(request, rooms, caller, meant, answer)
 
 
 async def _request(rooms: Rooms, caller: Principal, fields: dict[str, Any], keeping: Keeping) -> EraseRequest:
