@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import resources
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -29,6 +28,9 @@ from magic_eraser.errors import SettingsError, StorageFull, StorageUnavailable
 
 LONGEST_SECONDS = 600.0
 """Limit of one step of an upgrade, and of waiting for another server's."""
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+"""Folder of the steps; every function takes another."""
 
 _ADVISORY_LOCK = 0x6D61676963  # "magic"; held in PostgreSQL by the server that upgrades
 
@@ -73,9 +75,9 @@ class Upgrade:
     copy: Path | None = None
 
 
-def revisions() -> list[str]:
+def revisions(migrations: Path = MIGRATIONS) -> list[str]:
     """Every revision that this program knows, oldest first."""
-    names = (entry.name for entry in (resources.files("magic_eraser.db") / "migrations/versions").iterdir())
+    names = (path.name for path in (migrations / "versions").iterdir())
     return sorted(found[1] for name in names if (found := re.fullmatch(r"r(\d{4})_\w+\.py", name)))
 
 
@@ -91,9 +93,9 @@ async def revision(database: Database) -> str | None:
         return await _revision(connection)
 
 
-async def check(database: Database) -> Check:
+async def check(database: Database, migrations: Path = MIGRATIONS) -> Check:
     """Never raises for what a database can be."""
-    known = revisions()
+    known = revisions(migrations)
     try:
         found = await revision(database)
     except StorageUnavailable as error:
@@ -107,7 +109,7 @@ async def check(database: Database) -> Check:
     return Check(str(database), state, found, known[-1])
 
 
-async def upgrade(database: Database) -> Upgrade:
+async def upgrade(database: Database, migrations: Path = MIGRATIONS) -> Upgrade:
     """Bring the schema to the newest revision: all of it or nothing. Whoever comes meanwhile waits, then finds it done.
     Before a file of SQLite changes, a copy of it is kept beside it: `eraser.db.before-REVISION`.
 
@@ -115,7 +117,7 @@ async def upgrade(database: Database) -> Upgrade:
         SettingsError: it is of a newer version, out of reach, read-only, or holds tables of something else.
         StorageFull: no room for the copy, or for the new tables.
     """
-    found = await check(database)
+    found = await check(database, migrations)
     if found.state is State.CURRENT:
         return Upgrade(found.revision, found.head)
     if found.state in {State.NEWER, State.UNREACHABLE}:
@@ -126,37 +128,37 @@ async def upgrade(database: Database) -> Upgrade:
     try:
         async with _alone(database) as connection:
             before = await _revision(connection)
-            if before is not None and before not in revisions():
+            if before is not None and before not in revisions(migrations):
                 raise SettingsError(Check(str(database), State.NEWER, before, found.head).sentence())
             copy = None
             if before not in {None, found.head} and database.path is not None:
                 copy = await asyncio.to_thread(_copy, database.path, f"{database.path}.before-{before}")
             if before != found.head:
-                await connection.run_sync(_to_head)
+                await connection.run_sync(_to_head, migrations)
     except (exc.DBAPIError, StorageUnavailable) as error:
         raise SettingsError(f"The database {database} cannot be upgraded: {reason(error)}") from error
     return Upgrade(before, found.head, copy)
 
 
-async def prepare(database: Database, *, upgrade_on_start: bool) -> Upgrade:
+async def prepare(database: Database, *, upgrade_on_start: bool, migrations: Path = MIGRATIONS) -> Upgrade:
     """Make it ready for a server that starts; PostgreSQL that starts beside us is waited for (`timeout_seconds`).
 
     Raises:
         SettingsError, StorageFull: see `upgrade`; or it is older and not to be upgraded here. The sentence says what to
             type.
     """
-    found = await _check_with_patience(database)
+    found = await _check_with_patience(database, migrations)
     if found.state is State.CURRENT:
         return Upgrade(found.revision, found.head)
     if not upgrade_on_start:
         raise SettingsError(found.sentence())
-    return await upgrade(database)
+    return await upgrade(database, migrations)
 
 
-async def _check_with_patience(database: Database) -> Check:
+async def _check_with_patience(database: Database, migrations: Path) -> Check:
     end = time.monotonic() + (0 if database.is_sqlite else database.timeout_seconds)
     while True:
-        found = await check(database)
+        found = await check(database, migrations)
         if found.state is not State.UNREACHABLE or time.monotonic() >= end:
             return found
         await asyncio.sleep(0.5)
@@ -195,15 +197,16 @@ async def _alone(database: Database) -> AsyncIterator[AsyncConnection]:
         await own.close()
 
 
-def _to_head(connection: sa.Connection) -> None:
+def _to_head(connection: sa.Connection, migrations: Path) -> None:
     from alembic import command
     from alembic.config import Config
 
-    with resources.as_file(resources.files("magic_eraser.db") / "migrations") as folder:
-        config = Config()
-        config.set_main_option("script_location", str(folder).replace("%", "%%"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    config = Config()
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+        raise SettingsError("The upgrade would leave rows that point to nothing; please report this.")
 
 
 def _copy(path: Path, target: str) -> Path:

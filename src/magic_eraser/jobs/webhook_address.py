@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 LONGEST = 2000
 RESOLVE_SECONDS = 5.0
 POINTER = "/webhook_url"
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+"""A name, or an address; IPv6 without its brackets."""
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """(host, port) to its addresses; raises `OSError` where there are none."""
 _NEVER = tuple(
@@ -103,7 +106,10 @@ def _parsed(text: str) -> httpx2.URL:
         port = url.port
     except (httpx2.InvalidURL, ValueError):
         raise _refused("it is no URL", "不是有效的网址") from None
-    if url.scheme not in ("http", "https") or not url.host or port == 0:
+    host = url.raw_host.decode("ascii")
+    if not _HOST.fullmatch(host) or not (port is None or 0 < port < 65536):
+        raise _refused("its host or its port is none", "主机或端口无效")
+    if url.scheme not in ("http", "https"):
         raise _refused(
             "it does not begin with https:// or http:// and a host", "须以 https:// 或 http:// 开头"
         )

@@ -45,6 +45,7 @@ class WebhookSender:
         gate: judges addresses, when a job is made and again at every attempt.
         owner: names this server.
         clock: seconds since 1970, for the signature.
+        seconds: that one attempt may take.
         transport: instead of the network.
     """
 
@@ -56,6 +57,7 @@ class WebhookSender:
         *,
         owner: str,
         clock: Callable[[], float] = time.time,
+        seconds: float = SECONDS,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self.gate = gate
@@ -63,6 +65,7 @@ class WebhookSender:
         self._key = signing_key(secret)
         self._owner = owner
         self._clock = clock
+        self._seconds = seconds
         self._transport = transport
         self._woken = asyncio.Event()
         self._eager_until = 0.0
@@ -141,12 +144,12 @@ class WebhookSender:
     async def _send(self, delivery: Delivery) -> tuple[str | None, bool]:
         """(None where it arrived, else why not; whether that is for good)."""
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(self._seconds):
                 status = await self._post(await self.gate.destination(delivery.url), delivery)
         except ValidationFailed as error:  # a name's address may be right the next time
             return error.detail, False
         except TimeoutError:
-            return f"no answer within {SECONDS:.0f} s", False
+            return f"no answer within {self._seconds:g} s", False
         except OSError as error:
             return str(error) or type(error).__name__, False
         if 200 <= status < 300:
@@ -174,7 +177,7 @@ class WebhookSender:
         name = to.url.raw_host.decode("ascii")
         reason = "no address"
         async with httpx2.AsyncClient(
-            transport=self._transport, trust_env=False, follow_redirects=False, timeout=SECONDS
+            transport=self._transport, trust_env=False, follow_redirects=False, timeout=self._seconds
         ) as client:
             for address in to.addresses:  # a name may have one of a kind of network that we are not on
                 url = to.url.copy_with(host=address)

@@ -112,18 +112,21 @@ def test_a_disk_that_fills_half_way_leaves_nothing(tmp_path):
 
 
 def test_a_client_that_goes_away_half_way_leaves_nothing(tmp_path):
+    second_is_there = asyncio.Event()
+
     class Slow(WatchedBlobs):
         async def put(self, folder: str, data: bytes) -> str:
             blob = await super().put(folder, data)
             if len(self.puts) == 2:
+                second_is_there.set()
                 await asyncio.sleep(60)
             return blob
 
     async def story():
         given = [Given("a", bytes(100))] * 2
         task = asyncio.create_task(keep_pairs(Slow(tmp_path / "blobs"), JOB, given, given, LIMITS))
-        while len(left(tmp_path)) < 2:
-            await asyncio.sleep(0.005)
+        await second_is_there.wait()
+        assert len(left(tmp_path)) == 2
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -154,11 +157,11 @@ def test_an_archive_without_pictures_is_refused(blobs):
 
 
 def test_an_archive_that_is_broken_in_its_last_member_leaves_nothing(blobs, tmp_path):
-    whole = bytearray(made(pairs("a", "b"), method=0))
-    place = whole.rfind(b"mask of b")
-    whole[place] ^= 0xFF
+    members = {**pairs("a", "b"), "masks/b.png": PNG + bytes(9000) + b"its end"}
+    broken = made(members, method=0).replace(b"its end", b"not so.")
+    limits = IntakeLimits(items=3, bytes=20_000, each_bytes=10_000)
     with pytest.raises(InvalidArchive, match=r'"masks/b.png" cannot be read'):
-        asyncio.run(keep_archive(blobs, JOB, io.BytesIO(bytes(whole)), LIMITS))
+        asyncio.run(keep_archive(blobs, JOB, io.BytesIO(broken), limits))
     assert len(blobs.puts) == 3
     assert left(tmp_path) == []
 

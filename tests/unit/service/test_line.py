@@ -116,22 +116,22 @@ def test_everybody_is_served_within_a_bound_whatever_comes_after(before, victim,
 
 @given(st.lists(parties), st.lists(parties), parties)
 def test_the_place_told_to_a_newcomer_is_how_many_go_before(turns, waiting, newcomer):
-    line = line_of(*(waiter(party, name="other") for party in waiting), aging=math.inf)
+    line = line_of(*(waiter(each, since=at, name="other") for at, each in enumerate(waiting)), aging=math.inf)
     for party in turns:
         line.served(party)
     ahead = line.ahead(newcomer, NORMAL, 0.0)
-    line.join(waiter(newcomer, name="newcomer"))
+    line.join(waiter(newcomer, since=len(waiting), name="newcomer"))
     assert served(line).index("newcomer") == ahead
 
 
 def test_the_place_counts_all_of_higher_classes_and_none_of_lower_ones():
-    line = line_of(waiter("a", FIRST), waiter("a", FIRST), waiter("b", NORMAL), waiter("c", BATCH))
-    assert [line.ahead("d", priority, 0.0) for priority in Priority] == [4, 3, 2]
+    line = line_of(waiter("a", FIRST), waiter("b", FIRST), waiter("c", NORMAL), waiter("d", BATCH))
+    assert [line.ahead("e", priority, 0.0) for priority in Priority] == [4, 3, 2]
 
 
 def test_the_largest_party_makes_room_with_its_last():
-    line = line_of(waiter("a"), waiter("a", name="last"), waiter("b"), waiter("a", name="very last"))
-    assert line.crowder("c", NORMAL, 0.0).ticket == "very last"
+    line = line_of(waiter("a"), waiter("b"), waiter("a", name="last"))
+    assert line.crowder("c", NORMAL, 0.0).ticket == "last"
     assert line.crowder("b", NORMAL, 0.0) is None  # it would have as many itself then
 
 

@@ -167,6 +167,7 @@ async def download(job_id: JobId, request: Request, rooms: TheRooms, caller: Cal
 
 @router.get(
     "/{job_id}/events",
+    status_code=200,
     summary="What happens to a job, as it happens",
     response_class=EventResponse,
     responses={**_EVENTS, **responses(404, 422, 429, 503)},
