@@ -106,6 +106,13 @@ class Clerk:
             self.running -= 1
 
 
+async def eventually(true, seconds: float = 10) -> None:
+    """Returns once it is."""
+    async with asyncio.timeout(seconds):
+        while not true():  # noqa: ASYNC110 (what is asked knows of no event)
+            await asyncio.sleep(0.01)
+
+
 def result(data: bytes = b"erased", **values) -> EraseResult:
     whole = EraseResult(
         photo=None,
@@ -149,10 +156,21 @@ class House:
     async def until_over(self, job: Job, seconds: float = 20) -> Job:
         return await self.until(job, lambda now: now.over, seconds)
 
-    async def until(self, job: Job, wanted, seconds: float = 20) -> Job:
-        async with asyncio.timeout(seconds):
-            while not wanted(found := await self.store.get(job.tenant_id, job.id)):
+    async def until_row(self, job: Job, wanted, index: int = 0):
+        async with asyncio.timeout(10):
+            row = await self.row(job, index)
+            while not wanted(row):
                 await asyncio.sleep(0.01)
+                row = await self.row(job, index)
+        return row
+
+    async def until(self, job: Job, wanted, seconds: float = 20, look: float = 0.01) -> Job:
+        """Where it stands once that is as `wanted`; looked at every `look` seconds."""
+        async with asyncio.timeout(seconds):
+            found = await self.store.get(job.tenant_id, job.id)
+            while not wanted(found):
+                await asyncio.sleep(look)
+                found = await self.store.get(job.tenant_id, job.id)
         return found
 
     async def items(self, job: Job) -> list[Item]:
@@ -165,7 +183,7 @@ class House:
     async def holds(self) -> dict[str, int]:
         """How many are in each state."""
         counted = sa.select(holds.c.state, sa.func.count()).group_by(holds.c.state)
-        return {state: count for state, count in await self.rows(counted)}
+        return dict(map(tuple, await self.rows(counted)))
 
     async def rows(self, query) -> list:
         async with self.database.read() as connection:
@@ -193,7 +211,16 @@ class House:
 
 @contextlib.asynccontextmanager
 async def house(
-    url, folder, *, quota=None, units=lambda _options: 2, lease=LEASE, attempts=ATTEMPTS, kind=Database, **options
+    url,
+    folder,
+    *,
+    quota=None,
+    units=lambda _options: 2,
+    lease=LEASE,
+    attempts=ATTEMPTS,
+    kind=Database,
+    claims_kind=Claims,
+    **options,
 ):
     """`async with house(database_url, tmp_path) as house`."""
     database = kind(url, **options)
@@ -211,7 +238,7 @@ async def house(
         database,
         blobs,
         JobStore(database, blobs, **ends),
-        Claims(
+        claims_kind(
             database,
             blobs,
             quota=quota or NullQuota(),

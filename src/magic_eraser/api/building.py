@@ -36,7 +36,7 @@ from magic_eraser.service.rates import LimitedRates, NullRates, Rates
 from magic_eraser.service.redis_link import RedisLink
 from magic_eraser.service.safety import ContentFilter
 from magic_eraser.service.storage import blobs_of, database_of
-from magic_eraser.settings import Settings
+from magic_eraser.settings import ModelSettings, Settings
 from magic_eraser.telemetry.active import ActiveUsers
 from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.telemetry.metrics import Metrics
@@ -85,6 +85,8 @@ def build_rooms(
         content_filter=ports.content_filter,
         cache=cache,
         activity=activity,
+        where=weights.where,
+        variant=_variant(settings.models),
         max_pixels=settings.limits.max_pixels,
         deadline_seconds=settings.queue.deadline_seconds,
         observe=metrics.observe_stage,
@@ -149,6 +151,11 @@ def _pool(
 
 def _is_in(pool: ModelPool, model: str, state: ModelState) -> float:
     return float(pool.state(model) is state)
+
+
+def _variant(models: ModelSettings) -> str:
+    """What of the settings shows in the pixels of networks."""
+    return f"{models.device}/{models.precision}/{models.low_memory}"
 
 
 def _redis(settings: Settings, metrics: Metrics) -> RedisLink | None:

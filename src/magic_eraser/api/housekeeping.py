@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.errors import EraserError
@@ -14,6 +15,8 @@ from magic_eraser.telemetry.logging import get_logger
 log = get_logger(__name__)
 
 SECONDS, SHORTEST = 60.0, 1.0
+ASLEEP_SECONDS = 600.0
+"""Uploads whose time is over go from the disk while the server sleeps, too."""
 
 
 async def keep_house(rooms: Rooms) -> None:
@@ -31,12 +34,15 @@ async def keep_house(rooms: Rooms) -> None:
             await _done(chore)
         if rooms.admission.running == 0:
             await asyncio.to_thread(memory.give_back)
-        await asyncio.sleep(_until_next(rooms))
+        if not rooms.activity.asleep:
+            await asyncio.sleep(_until_next(rooms))
         if _time_to_sleep(rooms):
             await fall_asleep(rooms)
         if rooms.activity.asleep:
             woken.clear()
-            await woken.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ASLEEP_SECONDS):
+                    await woken.wait()
 
 
 def _chores(rooms: Rooms) -> list[Callable[[], Awaitable[object]]]:
@@ -75,7 +81,7 @@ async def fall_asleep(rooms: Rooms) -> None:
         return
     rooms.runner.doze()
     await rooms.pool.rest()
-    await rooms.cache.trim()
+    await rooms.cache.close()
     await rooms.database.close()
     await asyncio.to_thread(memory.give_back)
     log.info("asleep", idle_seconds=round(rooms.activity.idle_seconds))

@@ -20,7 +20,7 @@ from magic_eraser.api.forms import picture, validate
 from magic_eraser.api.job_views import JobView, path_of
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.api.spool import Upload
-from magic_eraser.errors import StorageUnavailable, ValidationFailed
+from magic_eraser.errors import InvalidArchive, InvalidImage, StorageUnavailable, ValidationFailed
 from magic_eraser.imaging.photo import Photo
 from magic_eraser.jobs import options as job_options
 from magic_eraser.jobs.intake import Given, IntakeLimits, forget, keep_archive, keep_pairs
@@ -82,7 +82,7 @@ async def judge(rooms: Rooms, fields: Mapping[str, Any]) -> Asked:
         raise ValidationFailed(
             "Send pairs of image and mask or an archive, not both.", "image/mask 与 archive 只能提供一种。"
         )
-    return Asked(wanted, asked.webhook_url, archive=picture(archive, "archive"))
+    return Asked(wanted, asked.webhook_url, archive=_archive(archive))
 
 
 async def accept(request: Request, rooms: Rooms, caller: Principal, asked: Asked) -> Response:
@@ -179,6 +179,13 @@ def _list(value: Any) -> list[Any]:
 
 def _given(values: list[Any], name: str) -> tuple[Given, ...]:
     return tuple(Given(getattr(value, "filename", ""), picture(value, name)) for value in values)
+
+
+def _archive(value: Any) -> bytes | Upload:
+    try:
+        return picture(value, "archive")
+    except InvalidImage as error:
+        raise InvalidArchive(error.detail, "archive 不是有效的 base64 文本。") from None
 
 
 def _options(rooms: Rooms, asked: EraseFields) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from magic_eraser.service import preview
 from magic_eraser.service.activity import Activity
 from magic_eraser.service.admission import Admission, NullAdmission
 from magic_eraser.service.cache import Cache, NullCache
-from magic_eraser.service.cache.key import key_of
+from magic_eraser.service.cache.key import Where, key_of
 from magic_eraser.service.flights import Flights
 from magic_eraser.service.inpainting import Inpainting, Job
 from magic_eraser.service.kept import from_kept, to_kept
@@ -51,6 +51,7 @@ class EraseService:
         workers: threads for decoding, composing and encoding.
         admission, quota, content_filter, cache: ports; each has a null twin, which is the default.
         activity: told of all work.
+        where, variant: see `Inpainting`.
         max_pixels: largest picture accepted.
         deadline_seconds: for requests that bring no watch of their own; None for no limit.
         observe: told the seconds of every stage.
@@ -66,13 +67,15 @@ class EraseService:
         content_filter: ContentFilter | None = None,
         cache: Cache | None = None,
         activity: Activity | None = None,
+        where: Where | None = None,
+        variant: str = "",
         max_pixels: int = 50_000_000,
         deadline_seconds: float | None = None,
         observe: Observe | None = None,
     ) -> None:
         self.pool = pool
         self._workers = workers
-        self._inpainting = Inpainting(pool, workers)
+        self._inpainting = Inpainting(pool, workers, where, variant)
         self._admission = admission or NullAdmission()
         self._quota = quota or NullQuota()
         self._filter = content_filter or NullFilter()

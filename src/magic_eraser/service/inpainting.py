@@ -26,7 +26,7 @@ from magic_eraser.models.inpainter import Effort, Hole, InpaintOptions, Pixels
 from magic_eraser.models.routing import Step
 from magic_eraser.models.watch import Watch
 from magic_eraser.service.batches import SIDES, group
-from magic_eraser.service.cache.key import fingerprint
+from magic_eraser.service.cache.key import Where, fingerprint
 from magic_eraser.service.fill import (
     alpha_fill,
     feathered,
@@ -85,11 +85,17 @@ class Inpainting:
     Args:
         pool: the models.
         workers: threads for cutting and pasting.
+        where: the weights of a card on this machine; what its card says of them where None.
+        variant: how the models compute, as far as it shows: device, precision.
     """
 
-    def __init__(self, pool: ModelPool, workers: Workers) -> None:
+    def __init__(
+        self, pool: ModelPool, workers: Workers, where: Where | None = None, variant: str = ""
+    ) -> None:
         self._pool = pool
         self._workers = workers
+        self._where = where
+        self._variant = variant
 
     def plan(self, options: EraseOptions, mask: Mask, watch: Watch) -> Plan:
         """Which models fill what: the one asked for, or as `routing.plan` says with what is expected to take so long as
@@ -109,7 +115,8 @@ class Inpainting:
     def fingerprint(self, options: EraseOptions) -> str:
         """Of the model asked for, or of all that "auto" may choose from now; looks at the disk then."""
         names = self._usable() if options.model == AUTO else [options.model]
-        return fingerprint(self._card(name) for name in names)
+        found = fingerprint((self._card(name) for name in names), self._where)
+        return f"{self._variant}:{found}"
 
     async def run(self, job: Job, steps: Sequence[Step]) -> Filled:
         """The picture, filled step by step: what one has filled is known to the next."""

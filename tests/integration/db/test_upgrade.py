@@ -85,7 +85,7 @@ class TestUpgrade:
         async def story(database: Database):
             async with database.write() as connection:
                 await connection.execute(sa.text("CREATE TABLE usage_events (theirs INTEGER)"))
-            with pytest.raises(SettingsError, match="cannot be upgraded: .*usage_events.* already exists"):
+            with pytest.raises(SettingsError, match=r"cannot be upgraded: .*usage_events.* already exists"):
                 await upgrade(database)
             async with database.read() as connection:
                 names = await connection.run_sync(lambda sync: sa.inspect(sync).get_table_names())
@@ -243,7 +243,7 @@ class TestOlder:
 
         async def story(database: Database):
             await add_job(database)
-            with pytest.raises(SettingsError, match="cannot be upgraded: .*no_such_table"):
+            with pytest.raises(SettingsError, match=r"cannot be upgraded: .*no_such_table"):
                 await upgrade(database, folder)
             assert await revision(database) == HEAD
             assert await count_items(database) == 1

@@ -38,12 +38,14 @@ def test_a_thousand_pictures_through_five_kills(database_url, tmp_path):
             try:
                 for kill in range(1, KILLS + 1):
                     done = kill * ITEMS // (KILLS + 2) + chance.randrange(ITEMS // (KILLS + 2))
-                    await built.until(job, lambda now, least=done: now.succeeded >= least, seconds=60)
+                    await built.until(
+                        job, lambda now, least=done: now.succeeded >= least, seconds=60, look=0.05
+                    )
                     process.kill()
                     process.wait()
                     assert not (await built.store.get(job.tenant_id, job.id)).over
                     process = begin(database_url, tmp_path, LEASE)
-                await built.until_over(job, seconds=60)
+                await built.until(job, lambda now: now.over, seconds=60, look=0.1)
             finally:
                 process.kill()
                 process.wait()
@@ -59,9 +61,9 @@ def test_servers_on_one_postgresql_share_a_job(new_postgres_url, tmp_path, serve
             job = await built.job(items=300)
             processes = [begin(new_postgres_url, tmp_path, LEASE) for _ in range(servers)]
             try:
-                await built.until(job, lambda now: now.succeeded >= 100, seconds=60)
+                await built.until(job, lambda now: now.succeeded >= 100, seconds=60, look=0.05)
                 processes[0].kill()
-                await built.until_over(job, seconds=60)
+                await built.until(job, lambda now: now.over, seconds=60, look=0.1)
             finally:
                 for process in processes:
                     process.kill()

@@ -174,7 +174,10 @@ def test_sweeping_takes_what_is_over_its_time_and_pictures_of_no_job(open_house)
             await house.claims.sweep()
             left = {young.id, open_one.id}
             assert {job.id for job in await house.store.newest("local", limit=99)} == left
-            assert set(await house.blobs.folders(older_than=-10)) == {*left, "orphan"}  # it may yet be accepted
+            assert set(await house.blobs.folders(older_than=-10)) == {
+                *left,
+                "orphan",
+            }  # it may yet be accepted
 
     asyncio.run(story())
 

@@ -111,8 +111,8 @@ async def listing(
 @router.get("/{job_id}", summary="Where a job stands", response_model=JobView, responses=responses(404, 503))
 async def show(job_id: JobId, request: Request, rooms: TheRooms, caller: Caller) -> Response:
     """With all its items: `success` is null for those that are open."""
-    items = await rooms.jobs.items(caller.tenant_id, job_id)
-    job = await rooms.jobs.get(caller.tenant_id, job_id)  # after them: it is not over before its last item is
+    job = await rooms.jobs.get(caller.tenant_id, job_id)
+    items = await rooms.jobs.items(caller.tenant_id, job_id)  # after it: none is open of a job that is over
     return JSONResponse(JobView.of(request, job, items).as_json(), headers=_NO_STORE)
 
 
@@ -155,8 +155,8 @@ async def result(
 async def download(job_id: JobId, request: Request, rooms: TheRooms, caller: Caller) -> Response:
     """What there is at this moment: of a job that is not over, the results so far. `report.json` in it tells of every
     item, as `GET /v1/jobs/{id}` does."""
-    items = await rooms.jobs.items(caller.tenant_id, job_id)
     job = await rooms.jobs.get(caller.tenant_id, job_id)
+    items = await rooms.jobs.items(caller.tenant_id, job_id)
     report = JobView.of(request, job, items).as_json()
     return StreamingResponse(
         archive.stream(rooms.blobs, items, report),
