@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -74,3 +75,20 @@ def test_a_second_signal_leaves_at_once(start, coffee_jpeg, dot_png):
 
     assert server.process.wait(8) == 0
     thread.join()
+
+
+def test_a_client_in_the_middle_of_its_body_is_told_that_the_server_leaves(start):
+    server = start(ERASER_SERVER__DRAIN_SECONDS="0.2")
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(
+            b"POST /v1/erase HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{"
+        )
+        time.sleep(0.3)
+        server.signal(signal.SIGTERM)
+        client.settimeout(15)
+        answer = client.recv(65536)
+
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b'"code":"draining"' in answer
+    assert server.process.wait(10) == 0
+    assert "Traceback" not in server.log

@@ -43,7 +43,7 @@ from magic_eraser.telemetry.metrics import Metrics
 
 log = get_logger(__name__)
 
-ANSWER_MARGIN = 60.0
+ANSWER_MARGIN = 15.0
 """Seconds beyond the longest deadline after which a request with an `Idempotency-Key` is taken for dead: its decoding
 before and its storing after the work are not in the deadline."""
 

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from magic_eraser.api.metered import rate_headers
 from magic_eraser.api.problems import problem
 from magic_eraser.api.spool import SPOOLS, Spool
-from magic_eraser.errors import BodyTooLarge, Cancelled, InternalError, RequestTimeout
+from magic_eraser.errors import BodyTooLarge, Cancelled, Draining, InternalError, RequestTimeout
 from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.telemetry.metrics import Metrics
 
@@ -61,6 +61,9 @@ class RequestContext:
             await self.app(scope, receive, send_with_id)
         except (ClientDisconnect, Cancelled):
             status = Cancelled.status
+        except asyncio.CancelledError:  # the server ends, and waits no longer for what runs
+            if status == 0:
+                await problem(Request(scope), Draining(retry_after=5))(scope, receive, send_with_id)
         except Exception:
             log.exception("request_failed")
             if status == 0:

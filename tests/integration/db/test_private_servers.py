@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import asyncpg
 
@@ -18,7 +17,6 @@ def test_a_private_postgres_keeps_its_data_over_a_stop_and_over_a_kill():
         finally:
             await connection.close()
 
-    begin = time.monotonic()
     with PrivatePostgres() as server:
         asyncio.run(tell(server.url, "CREATE TABLE kept AS SELECT 7 AS number"))
         server.restart()
@@ -26,7 +24,6 @@ def test_a_private_postgres_keeps_its_data_over_a_stop_and_over_a_kill():
         server.kill()
         server.start()
         assert asyncio.run(tell(server.url, "SELECT number FROM kept")) == 7
-    print("seconds", time.monotonic() - begin)
     assert not server.folder.exists()
 
 
