@@ -65,6 +65,8 @@ export interface Api {
   erase(imageId: string, mask: Blob, seed: number, options: EraseOptions, signal: AbortSignal): Promise<Erased>;
   preview(imageId: string): Promise<Blob>;
   models(): Promise<readonly Model[]>;
+  /** How many requests wait for their turn, whosesoever. */
+  waiting(): Promise<number>;
 }
 
 /** The server's own deadline is far shorter; this one is for a connection that died without saying so. */
@@ -115,6 +117,10 @@ export function createApi(base: string, language: () => string): Api {
     async models() {
       return readModels(await (await request("v1/models")).json());
     },
+
+    async waiting() {
+      return readWaiting(await (await request("v1/status")).json());
+    },
   };
 }
 
@@ -154,6 +160,11 @@ export function readModels(body: unknown): readonly Model[] {
       added: fields["added"] === true,
     }];
   });
+}
+
+export function readWaiting(body: unknown): number {
+  const { queue } = (body ?? {}) as { queue?: { waiting?: unknown } };
+  return typeof queue?.waiting === "number" ? queue.waiting : 0;
 }
 
 function readInfo(body: string): ImageInfo | null {

@@ -2,7 +2,7 @@
 
 import type { Api, Erased } from "./api";
 import { Arrivals } from "./arrivals";
-import { tellLoading, type Catalog } from "./catalog";
+import type { Catalog } from "./catalog";
 import { box, input } from "./dom";
 import type { Words } from "./i18n";
 import { listenForPhotos } from "./intake";
@@ -11,9 +11,11 @@ import { askToLeave, leaveDialog } from "./leave";
 import { isEmpty, rasterise } from "./mask";
 import { erasedName } from "./names";
 import type { Notices } from "./notices";
+import type { Wait } from "./patience";
 import type { Picture } from "./picture";
 import { encodePng } from "./png";
 import { fromThrown, type Problem } from "./problem";
+import { Progress } from "./progress";
 import { saveAs } from "./save";
 import { orCancelled, Session, type Version } from "./session";
 import type { Settings } from "./settings";
@@ -35,6 +37,7 @@ export class App {
   private turn = 0;
   private readonly stage: Stage;
   private readonly tools: Tools;
+  private readonly progress: Progress;
 
   constructor(
     api: Api,
@@ -75,16 +78,18 @@ export class App {
       },
     };
     this.tools = new Tools(words, { ...commands, brush: setBrush });
+    this.progress = new Progress(words, this.tools, catalog);
     listenForKeys(() => this.session !== null && !leaveDialog().open, {
       ...commands,
       brush: (factor) => this.setBrush(this.stage.brush * factor),
     });
     const arrivals = new Arrivals(api, words, notices, {
       mayEnter: () => this.mayLeave(),
-      enter: (session, shelf, picture) => this.enter(session, shelf, picture),
+      enter: (session, shelf, picture, waiting) => this.enter(session, shelf, picture, waiting),
       sending: (session, share) => {
         if (session === this.session) this.tools.showSending(share);
       },
+      waiting: (session, wait) => this.waiting(session, wait),
     });
     listenForPhotos((file) => void arrivals.open(file));
     window.addEventListener("beforeunload", (event) => {
@@ -101,10 +106,11 @@ export class App {
     return may;
   }
 
-  private enter(session: Session, shelf: Shelf, picture: Picture): void {
+  private enter(session: Session, shelf: Shelf, picture: Picture, waiting: Wait | null): void {
     const previous = this.shelf;
     this.session?.close();
     this.session = session;
+    this.progress.wait(waiting);
     this.shelf = shelf;
     this.image = picture.natural;
     this.notices.forgetNotes();
@@ -144,9 +150,16 @@ export class App {
   private uploadFailed(problem: Problem): void {
     this.tools.showSending(null);
     if (problem.kind === "cancelled") return;
-    const isHopeless = problem.status >= 400 && problem.status < 500 && problem.status !== 429;
+    const isHopeless = problem.status >= 400 && problem.status < 500 && ![408, 429].includes(problem.status);
     if (isHopeless) this.leave();
     this.notices.problem(problem);
+  }
+
+  /** Of the photo that is here; an upload may wait before anybody presses anything. */
+  private waiting(session: Session, wait: Wait | null): void {
+    if (session !== this.session) return;
+    if (wait !== null) this.tools.showSending(null);
+    this.progress.wait(wait);
   }
 
   private leave(): void {
@@ -207,7 +220,7 @@ export class App {
     if (session.history.strokes.length === 0) return notices.whisper(words.say("firstHint"));
     await this.work(session, async (signal) => {
       await this.whenReady(session, signal);
-      this.tools.sayBusy(words.say("working"));
+      this.progress.say("working");
       const mask = rasterise(session.history.strokes, this.image.width, this.image.height);
       if (isEmpty(mask)) {
         notices.error(words.say("errOutside"), words.say("errOutsideHint"));
@@ -215,7 +228,7 @@ export class App {
       }
       const { options } = this.settings;
       const prepare = (version: Version) => this.shelf.get(version);
-      return this.telling("working", options.model, session.erase(await encodePng(mask), options, signal, prepare));
+      return this.progress.telling("working", options.model, session.erase(await encodePng(mask), options, signal, prepare));
     });
   }
 
@@ -226,7 +239,7 @@ export class App {
     await this.work(session, async (signal) => {
       const { options } = this.settings;
       const prepare = (version: Version) => this.shelf.get(version);
-      const erased = await this.telling("againBusy", options.model, session.again(options, signal, prepare));
+      const erased = await this.progress.telling("againBusy", options.model, session.again(options, signal, prepare));
       if (erased === null && this.session === session) notices.whisper(words.say("sameAgain"));
       return erased;
     });
@@ -250,24 +263,9 @@ export class App {
     }
   }
 
-  /** Says what is going on while the server works; a model's first time must not look as if it hung. */
-  private async telling<T>(busy: "working" | "againBusy", chosen: string, work: Promise<T>): Promise<T> {
-    const { words, tools, catalog } = this;
-    const over = new AbortController();
-    tools.sayBusy(words.say(busy));
-    void tellLoading(catalog, chosen, over.signal, (model) => {
-      tools.sayBusy(model ? words.say("loadingModel", { model: catalog.nameOf(words, model.id) }) : words.say(busy));
-    });
-    try {
-      return await work;
-    } finally {
-      over.abort();
-    }
-  }
-
   /** The upload may still be under way, or may have failed and deserves another try. */
   private async whenReady(session: Session, signal: AbortSignal): Promise<void> {
-    this.tools.sayBusy(this.words.say("waiting"));
+    this.progress.say("waiting");
     if (session.original.imageId === null) {
       this.ready = this.settle(session);
       this.ready.catch(() => undefined);

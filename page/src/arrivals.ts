@@ -5,15 +5,19 @@ import { box } from "./dom";
 import type { Words } from "./i18n";
 import { surelyNoPhoto } from "./names";
 import type { Notices } from "./notices";
+import { patient, type Wait } from "./patience";
 import type { Picture } from "./picture";
 import { fromThrown } from "./problem";
+import { waitWords } from "./progress";
 import { Session } from "./session";
 import { Shelf } from "./shelf";
 
 export interface Host {
   mayEnter(): Promise<boolean>;
-  enter(session: Session, shelf: Shelf, picture: Picture): void;
+  /** `waiting`: for what its upload waits, if it does. */
+  enter(session: Session, shelf: Shelf, picture: Picture, waiting: Wait | null): void;
   sending(session: Session, share: number): void;
+  waiting(session: Session, wait: Wait | null): void;
 }
 
 export class Arrivals {
@@ -36,15 +40,21 @@ export class Arrivals {
     }
     if (!(await host.mayEnter())) return;
     const turn = (this.turn += 1);
-    const shelf = new Shelf(this.api);
-    const session: Session = new Session(this.api, file, file.name || "photo.png", (share) => {
+    let waiting: Wait | null = null;
+    const api = patient(this.api, (wait) => {
+      waiting = wait;
+      if (turn === this.turn) this.sayOpening(wait === null ? words.say("opening") : waitWords(words, wait));
+      host.waiting(session, wait);
+    });
+    const shelf = new Shelf(api);
+    const session: Session = new Session(api, file, file.name || "photo.png", (share) => {
       if (turn === this.turn) this.sayOpening(words.say("uploading", { percent: Math.round(share * 100) }));
       host.sending(session, share);
     });
     this.sayOpening(words.say("opening"));
     try {
       const picture = await this.firstPicture(session, shelf);
-      if (turn === this.turn) host.enter(session, shelf, picture);
+      if (turn === this.turn) host.enter(session, shelf, picture, waiting);
       else session.close();
     } catch (thrown) {
       session.close();

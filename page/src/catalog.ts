@@ -6,6 +6,8 @@ import type { Words } from "./i18n";
 export class Catalog {
   /** `null` until the server has told them. */
   models: readonly Model[] | null = null;
+  /** Requests that wait for their turn, as the server last said. */
+  waiting = 0;
   private readonly listeners: (() => void)[] = [];
   private turn = 0;
 
@@ -19,6 +21,12 @@ export class Catalog {
     if (turn !== this.turn) return;
     this.models = models;
     for (const listener of this.listeners) listener();
+  }
+
+  /** The same, and how many wait. */
+  async look(): Promise<void> {
+    const [waiting] = await Promise.all([this.api.waiting().catch(() => 0), this.refresh()]);
+    this.waiting = waiting;
   }
 
   onChange(listener: () => void): void {
@@ -48,7 +56,10 @@ export function modelName(words: Words, model: { readonly id: string; readonly t
 
 /** An erase that takes no longer needs no word about loading, and the server no question. */
 const PATIENCE_MS = 1500;
-const EVERY_MS = 1000;
+const FIRST_MS = 1000;
+/** A server with many who wait has better to do than to answer all of them every second. */
+const SLOWER = 1.5;
+const LONGEST_MS = 5000;
 
 /** Until `over`, says which model is being loaded for an erase by `chosen`, or that none is any more. */
 export async function tellLoading(
@@ -58,11 +69,11 @@ export async function tellLoading(
   tell: (model: Model | undefined) => void,
 ): Promise<void> {
   await pause(PATIENCE_MS, over);
-  while (!over.aborted) {
-    await catalog.refresh();
+  for (let every = FIRST_MS; !over.aborted; every = Math.min(every * SLOWER, LONGEST_MS)) {
+    await catalog.look();
     if (over.aborted) return;
     tell(catalog.loading(chosen));
-    await pause(EVERY_MS, over);
+    await pause(every, over);
   }
 }
 

@@ -3,9 +3,16 @@
 import { box, element, icon } from "./dom";
 import type { Words } from "./i18n";
 import type { Problem } from "./problem";
+import type { Key } from "./strings";
 
 const NOTE_MS = 7000;
 const WHISPER_MS = 3200;
+/** What the page says in its own words, since the server's speak of headers. */
+const PASSING: Readonly<Record<string, Key>> = {
+  queue_full: "errBusy",
+  rate_limited: "errTooOften",
+  draining: "errRestarting",
+};
 const ABOUT_ONE_RESULT = ["rough_result", "fell_back"];
 
 export class Notices {
@@ -68,9 +75,10 @@ export class Notices {
     if (kind === "timeout") return [words.say("errTimeout"), words.say("errTimeoutHint")];
     if (kind === "page") return [words.say("errPage"), words.say("errPageHint")];
     if (code === "no_preview") return [words.say("errNoPreview"), ""];
-    if (code === "queue_full") {
+    const passing = PASSING[code];
+    if (passing !== undefined) {
       const when = retryAfter === null ? words.say("errBusyHintSoon") : words.say("errBusyHint", { n: retryAfter });
-      return [words.say("errBusy"), when];
+      return [words.say(passing), when];
     }
     return [detail || words.say("errUnknown", { n: status }), hint];
   }

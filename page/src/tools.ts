@@ -42,6 +42,8 @@ const TICK_MS = 100;
 export class Tools {
   private readonly size = input("size");
   private clock = 0;
+  /** Of the next try, while one is waited for. */
+  private until: number | null = null;
 
   constructor(
     private readonly words: Words,
@@ -122,12 +124,19 @@ export class Tools {
     const began = performance.now();
     const seconds = (): number => (performance.now() - began) / 1000;
     const tick = (): void => {
-      box("busy-time").textContent = this.words.say("seconds", { n: seconds().toFixed(1) });
+      const left = this.until === null ? null : Math.max(1, Math.ceil((this.until - performance.now()) / 1000));
+      box("busy-time").textContent =
+        left === null ? this.words.say("seconds", { n: seconds().toFixed(1) }) : this.words.say("inSeconds", { n: left });
     };
     box("dock").classList.add("is-busy");
     tick();
     this.clock = window.setInterval(tick, TICK_MS);
     return seconds;
+  }
+
+  /** Shows how long it is until then, in place of how long it has taken; null goes back to that. */
+  countDown(until: number | null): void {
+    this.until = until;
   }
 
   sayBusy(text: string): void {

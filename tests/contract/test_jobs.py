@@ -235,6 +235,19 @@ def test_a_request_that_is_sent_again_is_one_job(submit, client, pair):
     problem(submit(*pair, model="ns", headers=headers), 422, "idempotency_mismatch")
 
 
+def test_an_erase_that_does_not_want_to_wait_is_a_job_of_one(client, over, coffee_png, dot_png, erase):
+    headers = {"Prefer": "wait=10, Respond-Async; x=1"}
+    response = erase(coffee_png, dot_png, model="telea", headers=headers)
+    assert response.status_code == 202
+    assert response.headers["preference-applied"] == "respond-async"
+    job = response.json()
+    assert response.headers["location"] == f"/v1/jobs/{job['id']}"
+    (item,) = over(job)["items"]
+    assert (item["name"], item["success"]) == ("image", True)
+    assert client.get(item["result"]).content == erase(coffee_png, dot_png, model="telea").content
+    problem(erase(coffee_png, dot_png, model="dall-e", headers=headers), 404, "unknown_model")
+
+
 def test_jobs_are_listed_newest_first_by_pages(submit, client, pair):
     ids = [submit(*pair, model="telea").json()["id"] for _ in range(3)]
     whole = client.get("/v1/jobs").json()

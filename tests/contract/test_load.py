@@ -83,7 +83,9 @@ def test_a_hit_needs_no_slot(client, erase, slow, coffee_png, dot_png):
 def limited(settings, slow):
     """Three requests a minute."""
     few = settings.model_copy(
-        update={"limits": LimitSettings(max_pixels=1_000_000, max_body_bytes=3_000_000, requests_per_minute=3)}
+        update={
+            "limits": LimitSettings(max_pixels=1_000_000, max_body_bytes=3_000_000, requests_per_minute=3)
+        }
     )
     with TestClient(create_app(few, catalog=catalog_with(slow)), client=("192.0.2.7", 50000)) as client:
         yield client

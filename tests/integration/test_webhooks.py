@@ -8,6 +8,8 @@ import hashlib
 import hmac
 import json
 import socket
+import ssl
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -32,7 +34,7 @@ HOME = Gate(("127.0.0.1",))
 class Receiver:
     """Answers with the statuses of `answers`, then 200; `moved` is where its redirects lead."""
 
-    def __init__(self, *answers: int, moved: str = "") -> None:
+    def __init__(self, *answers: int, moved: str = "", certificate=None) -> None:
         self.answers = list(answers)
         self.got: list[tuple[dict[str, str], bytes]] = []
         self.heard = threading.Event()
@@ -52,9 +54,16 @@ class Receiver:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.names: list[str | None] = []
+        if certificate is not None:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(*certificate)
+            tls.sni_callback = lambda _socket, name, _context: self.names.append(name)
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}/hook"
 
     def close(self) -> None:
         self._server.shutdown()
@@ -73,6 +82,19 @@ def receive():
     yield begin
     for receiver in receivers:
         receiver.close()
+
+
+@pytest.fixture
+def certificate(tmp_path, monkeypatch):
+    """Of hooks.test and nobody else, signed by itself and trusted: (certificate, key)."""
+    files = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=hooks.test",
+         "-addext", "subjectAltName=DNS:hooks.test", "-out", str(files[0]), "-keyout", str(files[1])],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    monkeypatch.setenv("SSL_CERT_FILE", str(files[0]))
+    return files
 
 
 class Clock:
@@ -244,6 +266,32 @@ def test_a_private_address_hears_nothing_where_it_is_not_allowed(open_database, 
 
     asyncio.run(story())
     assert receiver.got == []
+
+
+@pytest.mark.parametrize(("name", "state"), [("hooks.test", "delivered"), ("other.test", "pending")])
+def test_the_certificate_must_be_the_names_although_an_address_is_connected_to(
+    open_sqlite, tmp_path, receive, certificate, name, state
+):
+    receiver = receive(certificate=certificate)
+
+    async def resolve(_host, _port):
+        return ["127.0.0.1"]
+
+    async def story():
+        async with open_sqlite() as database:
+            house = House(database, tmp_path, gate=Gate((name,), resolve))
+            await house.job_over(f"https://{name}:{receiver.port}/hook")
+            await house.sender.send_due()
+            (row,) = await house.outbox()
+            assert row.state == state, row.last_error
+            assert row.last_error is None or "certificate" in row.last_error
+
+    asyncio.run(story())
+    assert receiver.names == [name]
+    assert [headers["host"] for headers, _ in receiver.got] == (
+        [f"{name}:{receiver.port}"] if receiver.got else []
+    )
+    assert len(receiver.got) == (state == "delivered")
 
 
 def test_a_proxy_of_the_environment_is_not_used(open_sqlite, tmp_path, receive, monkeypatch):

@@ -21,6 +21,8 @@ from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.version import __version__
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
 
 log = get_logger(__name__)
@@ -67,6 +69,7 @@ class WebhookSender:
         self._clock = clock
         self._seconds = seconds
         self._transport = transport
+        self._certificates: ssl.SSLContext | None = None
         self._woken = asyncio.Event()
         self._eager_until = 0.0
         self._swept = time.monotonic()
@@ -176,8 +179,16 @@ class WebhookSender:
         }
         name = to.url.raw_host.decode("ascii")
         reason = "no address"
+        if self._certificates is None:
+            self._certificates = (
+                httpx2.create_ssl_context()
+            )  # 20 ms; heeds SSL_CERT_FILE, which the client would not
         async with httpx2.AsyncClient(
-            transport=self._transport, trust_env=False, follow_redirects=False, timeout=self._seconds
+            transport=self._transport,
+            verify=self._certificates,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=self._seconds,
         ) as client:
             for address in to.addresses:  # a name may have one of a kind of network that we are not on
                 url = to.url.copy_with(host=address)

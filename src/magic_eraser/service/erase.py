@@ -273,7 +273,7 @@ class EraseService:
         cards = self.pool.cards()
         if options.model == AUTO:
             return max(cards[name].cost for name in routing.PREFERENCE if name in cards)
-        return cards[options.model].cost
+        return find(options.model, cards).cost
 
 
 def _read(given: bytes | Source) -> bytes:

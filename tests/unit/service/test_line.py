@@ -178,3 +178,14 @@ def test_turns_of_parties_that_are_gone_are_forgotten_in_the_end():
     for number in range(10 * REMEMBERED):
         line.served(str(number))
     assert len(line._served) <= REMEMBERED + 1
+
+
+def test_a_turn_is_remembered_by_when_it_was_last_and_not_first():
+    line = line_of(waiter("a"), waiter("newcomer"))
+    line.served("a")
+    for number in range(REMEMBERED // 2):
+        line.served(str(number))
+    line.served("a")
+    for number in range(REMEMBERED // 2, REMEMBERED + 10):
+        line.served(str(number))
+    assert served(line) == ["newcomer", "a"]

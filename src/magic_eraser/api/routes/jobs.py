@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from magic_eraser.api.bodies import read_body
@@ -17,11 +18,13 @@ from magic_eraser.api.job_views import JobList, JobView, error_of
 from magic_eraser.api.metered import Metered
 from magic_eraser.api.new_jobs import REPEATED, JobForm, accept, judge
 from magic_eraser.api.problems import responses
-from magic_eraser.errors import NotFound
+from magic_eraser.errors import EraserError, NotFound
 from magic_eraser.imaging.codec import FORMATS
 from magic_eraser.jobs import archive
 from magic_eraser.jobs.tables import ItemState
+from magic_eraser.telemetry.logging import get_logger
 
+log = get_logger(__name__)
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 MOST_LISTED = 100
@@ -159,10 +162,20 @@ async def download(job_id: JobId, request: Request, rooms: TheRooms, caller: Cal
     items = await rooms.jobs.items(caller.tenant_id, job_id)
     report = JobView.of(request, job, items).as_json()
     return StreamingResponse(
-        archive.stream(rooms.blobs, items, report),
+        _whole_or_cut_off(job_id, archive.stream(rooms.blobs, items, report)),
         media_type="application/zip",
         headers={**_NO_STORE, "Content-Disposition": f'attachment; filename="job-{job_id}.zip"'},
     )
+
+
+async def _whole_or_cut_off(job_id: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The status is out already when a result turns out to be gone: only the connection can tell."""
+    try:
+        async for piece in pieces:
+            yield piece
+    except EraserError as error:
+        log.warning("archive_cut_off", job=job_id, reason=error.code)
+        raise ClientDisconnect from None
 
 
 @router.get(
