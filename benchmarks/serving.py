@@ -34,7 +34,7 @@ def main() -> None:
     hole = saved(Image.fromarray(mask), "PNG")
     with tempfile.TemporaryDirectory() as folder:
         starts = [_start_seconds(Path(folder) / f"start{run}") for run in range(3)]
-        server = Server(Path(folder) / "data")
+        server = Server(Path(folder) / "data", ERASER_CACHE__BACKEND="null")
         server.wait_ready()
         time.sleep(1)
         rest = server.memory()

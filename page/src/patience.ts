@@ -13,8 +13,8 @@ export interface Wait {
 export type Tell = (wait: Wait | null) => void;
 
 const TRIES = 6;
-/** Beyond it nobody keeps watching a countdown: the person is told, and comes back when it suits. */
-const LONGEST_S = 60;
+/** The server says at most 72 s. Beyond it nobody keeps watching a countdown: the person is told, and comes back. */
+const LONGEST_S = 75;
 /** Where the server names no time. */
 const USUAL_S = 3;
 const PASSING = ["queue_full", "rate_limited", "draining", "storage_unavailable"];

@@ -1,14 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { readModels, type Api, type Model } from "../src/api";
+import { readModels, readWaiting, type Api, type Model } from "../src/api";
 import { Catalog, tellLoading } from "../src/catalog";
 import { Words } from "../src/i18n";
 
 const models = (...states: readonly string[]): readonly Model[] =>
   readModels({ models: states.map((state, i) => ({ id: `m${i}`, title: `Model ${i}: does it`, state })) });
 
-function catalogOf(answers: (() => Promise<readonly Model[]>)[]): Catalog {
+function catalogOf(answers: (() => Promise<readonly Model[]>)[], waiting = () => Promise.resolve(0)): Catalog {
   const ask = () => (answers.shift() ?? (() => Promise.reject(new Error("gone"))))();
-  return new Catalog({ models: ask } as unknown as Api);
+  return new Catalog({ models: ask, waiting } as unknown as Api);
 }
 
 describe("Catalog", () => {
@@ -54,12 +54,12 @@ describe("tellLoading", () => {
     expect(ask).not.toHaveBeenCalled();
   });
 
-  it("tells once a second what is loading until it no longer is", async () => {
+  it("tells ever more rarely what is loading until it no longer is", async () => {
     const answers = ["loading", "loading", "ready"].map((state) => () => Promise.resolve(models("loading", state)));
     const over = new AbortController();
     const heard: (string | undefined)[] = [];
     const told = tellLoading(catalogOf(answers), "m1", over.signal, (model) => void heard.push(model?.id));
-    await vi.advanceTimersByTimeAsync(3600);
+    await vi.advanceTimersByTimeAsync(4100); // after 1.5, 2.5 and 4 s
     over.abort();
     await told;
     expect(heard).toEqual(["m1", "m1", undefined]);
@@ -74,5 +74,16 @@ describe("tellLoading", () => {
     over.abort();
     await told;
     expect(heard).toEqual(["m1"]);
+  });
+
+  it("knows how many wait, and nobody where the server does not say", async () => {
+    const answers = [() => Promise.resolve(models("ready")), () => Promise.resolve(models("ready"))];
+    const counts = [() => Promise.resolve(7), () => Promise.reject(new Error("gone"))];
+    const catalog = catalogOf(answers, () => (counts.shift() ?? (() => Promise.resolve(0)))());
+    await catalog.look();
+    expect(catalog.waiting).toBe(7);
+    await catalog.look();
+    expect(catalog.waiting).toBe(0);
+    expect([readWaiting({ queue: { waiting: 3 } }), readWaiting(null), readWaiting({ queue: {} })]).toEqual([3, 0, 0]);
   });
 });

@@ -38,6 +38,7 @@ class FakeServer implements Api {
 
   preview = () => Promise.reject(new Problem("network"));
   models = () => Promise.resolve([]);
+  waiting = () => Promise.resolve(0);
 }
 
 const erase = (session: Session) => session.erase(mask, options, new AbortController().signal);

@@ -93,7 +93,7 @@ class QueueSettings(_Section):
     deadline_seconds: float = Field(default=30, gt=0)
     """Seconds a request may take, waiting included; then 504 `deadline_exceeded`. `X-Eraser-Deadline` asks for less."""
     aging_seconds: float = Field(default=10, gt=0)
-    """Seconds of waiting that raise a request by one class of priority, so that nobody waits for ever."""
+    """Seconds without a turn that raise a caller by one class of priority, so that nobody waits for ever."""
 
 
 class ModelSettings(_Section):

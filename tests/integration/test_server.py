@@ -161,7 +161,7 @@ def test_twelve_megapixels_cost_little_beside_the_inpainting(start, encode):
     mask = np.zeros((3000, 4000), np.uint8)
     mask[1350:1650, 1850:2150] = 255
     hole = encode(mask)
-    server = start()
+    server = start(ERASER_CACHE__BACKEND="null")
     post_erase(server.url, photo, hole, model="telea")  # warm
     rest = server.memory()
 

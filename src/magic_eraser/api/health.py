@@ -26,10 +26,14 @@ class Health(BaseModel):
 
 
 class QueueStatus(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     slots: int
     depth: int
     running: int
     waiting: int
+    waiting_by_class: dict[str, int]
+    """By priority: `batch` (items of jobs), `normal`, `first` (plans that go first)."""
 
 
 class Dependencies(BaseModel):
@@ -89,7 +93,13 @@ async def status(rooms: TheRooms) -> Status:
         uptime_seconds=round(time.monotonic() - rooms.since, 3),
         asleep=rooms.activity.asleep,
         dependencies=Dependencies(database=await _database(rooms), redis=_redis(rooms)),
-        queue=QueueStatus(slots=door.slots, depth=door.depth, running=door.running, waiting=door.waiting),
+        queue=QueueStatus(
+            slots=door.slots,
+            depth=door.depth,
+            running=door.running,
+            waiting=door.waiting,
+            waiting_by_class={each.name.lower(): count for each, count in door.queued.items()},
+        ),
         models=[ModelStatus(id=name, state=state) for name, state in states(rooms.pool)],
     )
 

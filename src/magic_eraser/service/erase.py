@@ -204,7 +204,7 @@ class EraseService:
                 if isinstance(source, Held):
                     inside.enter_context(source.held())
             with stages.stage("queue"):
-                await inside.enter_async_context(self._admission.enter(principal, watch))
+                stages.ahead = await inside.enter_async_context(self._admission.enter(principal, watch))
             if prepaid is not None:
                 return await self._work(request, watch, stages, key)
             units = self.units(request.options)
@@ -243,6 +243,7 @@ class EraseService:
             height=erased.height,
             seconds=dict(stages.seconds),
             notices=(*notices, ROUGH) if watch.rough else notices,
+            ahead=stages.ahead,
         )
         # not of one made in haste or by a stand-in: the next caller may have more time, or a model that works
         if key is not None and not (watch.rough or filled.notices or plan.limited):

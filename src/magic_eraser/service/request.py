@@ -204,6 +204,7 @@ class EraseResult:
         width, height: of the result.
         seconds: by stage: cache, queue, decode, filter, inpaint, encode.
         notices: what could not be kept, and why.
+        ahead: how many went before it when it came to the queue; 0 where it was next, or from the cache.
         slept: seconds for which the server had slept before this request; None where it was awake.
     """
 
@@ -215,4 +216,5 @@ class EraseResult:
     height: int
     seconds: dict[str, float]
     notices: tuple[Notice, ...]
+    ahead: int = 0
     slept: float | None = None

@@ -16,6 +16,7 @@ class Stages:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self.model = "none"
+        self.ahead = 0
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -29,8 +29,11 @@ if may_mount():  # root on a machine; a server that runs cannot be kept from wri
         with small_disk(tmp_path) as disk:
             yield disk
 
-    def test_uploads_and_jobs_are_refused_erasing_goes_on_and_with_room_everything_works(start, disk, pair):
-        server = start(ERASER_DATA_DIR=str(disk.folder))  # its log lies elsewhere
+    def test_uploads_and_jobs_are_refused_erasing_goes_on_and_with_room_everything_works(disk, start, pair):
+        server = start(
+            ERASER_DATA_DIR=str(disk.folder),  # its log lies elsewhere
+            ERASER_CACHE__BACKEND="null",  # which would give up its own room for what must be kept
+        )
         key = {"Idempotency-Key": "kept"}
         with client_at(server.url) as client:
             assert "x-eraser-image-id" in post_erase(client, *pair).headers
@@ -62,7 +65,7 @@ if may_mount():  # root on a machine; a server that runs cannot be kept from wri
         ]
         assert "Traceback" not in server.log
 
-    def test_a_job_in_the_middle_waits_for_room_and_loses_nothing(start, disk, pair):
+    def test_a_job_in_the_middle_waits_for_room_and_loses_nothing(disk, start, pair):
         server = start(slow=0.3, ERASER_DATA_DIR=str(disk.folder), ERASER_CACHE__BACKEND="null")
         with client_at(server.url) as client:
             job = post_job(client, *pair, 6, model="slow").json()
@@ -82,7 +85,7 @@ if may_mount():  # root on a machine; a server that runs cannot be kept from wri
         assert "Traceback" not in server.log
 
     def test_bodies_that_find_no_room_in_the_temporary_folder_are_refused_and_small_ones_are_not(
-        start, disk, pair
+        disk, start, pair
     ):
         server = start(TMPDIR=str(disk.folder))
         large = pair[0] + bytes(1_500_000)  # no decoder minds what follows the picture

@@ -26,7 +26,8 @@ def follow(url: str, job: dict, heard: list[dict]) -> None:
                 name, _, value = line.partition(": ")
                 fields[name] = value
             elif "data" in fields:
-                heard.append({"event": fields["event"], "id": int(fields["id"]), **json.loads(fields["data"])})
+                data = json.loads(fields["data"])
+                heard.append({"event": fields["event"], "number": int(fields["id"]), **data})
                 fields = {}
 
 
@@ -59,7 +60,7 @@ def test_both_work_on_it_and_what_one_leaves_undone_by_dying_the_other_does(star
         done = over(client, job)
         listener.join(10)
         assert (done["state"], done["succeeded"], done["failed"]) == ("succeeded", ITEMS, 0)
-        assert [each["id"] for each in heard] == list(range(1, ITEMS + 2))
+        assert [each["number"] for each in heard] == list(range(1, ITEMS + 2))
         assert sorted(each["index"] for each in heard[:-1]) == list(range(ITEMS))
         assert (heard[-1]["event"], heard[-1]["state"]) == ("job", "succeeded")
         pictures = {client.get(f"/v1/jobs/{job['id']}/items/{index}").content for index in range(ITEMS)}

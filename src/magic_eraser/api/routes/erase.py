@@ -169,9 +169,13 @@ def _headers(result: EraseResult, image_id: str | None) -> dict[str, str]:
 
 
 def server_timing(result: EraseResult) -> str:
-    """W3C Server Timing: `cache;dur=1.2, queue;dur=0.0, decode;dur=12.3, ...`, milliseconds; `wake` first where the
-    request ended a sleep of the server."""
-    stages = [f"{stage};dur={value * 1000:.1f}" for stage, value in result.seconds.items()]
+    """W3C Server Timing: `cache;dur=1.2, queue;dur=0.0, decode;dur=12.3, ...`, milliseconds; how many were ahead in the
+    queue, where there were any; `wake` first where the request ended a sleep of the server."""
+    ahead = f';desc="{result.ahead} ahead"' if result.ahead else ""
+    stages = [
+        f"{stage}{ahead if stage == 'queue' else ''};dur={value * 1000:.1f}"
+        for stage, value in result.seconds.items()
+    ]
     if result.slept is not None:
         stages.insert(0, f'wake;desc="slept {result.slept:.0f} s"')
     return ", ".join(stages)

@@ -92,7 +92,7 @@ async def create(request: Request, rooms: TheRooms, caller: Caller) -> Response:
     return await once(request, rooms, caller, fields, lambda: accept(request, rooms, caller, asked))
 
 
-@router.get("", summary="Your jobs, newest first", response_model=JobList, response_model_exclude_none=False)
+@router.get("", summary="Your jobs, newest first", response_model=JobList, responses=responses(404, 422, 503))
 async def listing(
     request: Request,
     rooms: TheRooms,
@@ -123,7 +123,7 @@ async def show(job_id: JobId, request: Request, rooms: TheRooms, caller: Caller)
     "/{job_id}/items/{index}",
     summary="The result of one item",
     response_class=Response,
-    responses={**_BYTES, **responses(400, 404, 503)},
+    responses={**_BYTES, **responses(400, 403, 404, 413, 415, 422, 429, 500, 503, 504, 507)},
 )
 async def result(
     job_id: JobId,
