@@ -1,9 +1,9 @@
 """Clients that go on asking while something breaks, and what each of them was told.
 
-    with Crowd(server.url, [plain(photo, mask)] * 4) as crowd:
-        redis.stop()
-        crowd.wait(lambda told: told.began > moment, 20)   # twenty answers to what was asked after that
-    assert crowd.broken == []
+with Crowd(server.url, [plain(photo, mask)] * 4) as crowd:
+    redis.stop()
+    crowd.wait(lambda told: told.began > moment, 20)   # twenty answers to what was asked after that
+assert crowd.broken == []
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ class Crowd:
 
     Attributes:
         told: every answer, in the order in which they came.
-        broken: every exception: connections that were refused, cut off or not answered.
+        broken: every failure to get one: connections that were refused, cut off or not answered.
     """
 
-    def __init__(self, url: str, asks: Sequence[Ask], *, pause: float = 0.01, local: str | None = None) -> None:
+    def __init__(
+        self, url: str, asks: Sequence[Ask], *, pause: float = 0.01, local: str | None = None
+    ) -> None:
         self.told: list[Told] = []
-        self.broken: list[Exception] = []
+        self.broken: list[httpx2.TransportError] = []
         self._url = url
         self._pause = pause
         self._local = local
@@ -77,7 +79,7 @@ class Crowd:
                 try:
                     response = ask(client, next(self._numbers))
                     self.told.append(Told(began, time.monotonic() - began, response))
-                except Exception as error:
+                except httpx2.TransportError as error:
                     self.broken.append(error)
                     time.sleep(0.05)
                 self._over.wait(self._pause)
@@ -106,7 +108,12 @@ def post_erase(
 
 
 def post_job(
-    client: httpx2.Client, photo: bytes, mask: bytes, count: int = 1, headers: Mapping[str, str] | None = None, **fields
+    client: httpx2.Client,
+    photo: bytes,
+    mask: bytes,
+    count: int = 1,
+    headers: Mapping[str, str] | None = None,
+    **fields,
 ) -> httpx2.Response:
     files = [("image", (f"{number}.png", photo)) for number in range(count)] + [("mask", ("m", mask))] * count
     return client.post("/v1/jobs", files=files, data=fields, headers=dict(headers or {}))

@@ -17,7 +17,9 @@ def charged(url: str, job_id: str) -> Counter[str]:
     async def ask() -> list[str]:
         connection = await asyncpg.connect(url)
         try:
-            rows = await connection.fetch("SELECT source_id FROM usage_events WHERE source_id LIKE $1", f"{job_id}/%")
+            rows = await connection.fetch(
+                "SELECT source_id FROM usage_events WHERE source_id LIKE $1", f"{job_id}/%"
+            )
             return [row["source_id"] for row in rows]
         finally:
             await connection.close()

@@ -15,6 +15,12 @@ const PASSING: Readonly<Record<string, Key>> = {
 };
 const ABOUT_ONE_RESULT = ["rough_result", "fell_back"];
 
+function whenAgain(words: Words, seconds: number | null): string {
+  if (seconds === null) return words.say("errBusyHintSoon");
+  if (seconds < 120) return words.say("errBusyHint", { n: seconds });
+  return words.say("errBusyHintMinutes", { n: Math.ceil(seconds / 60) });
+}
+
 export class Notices {
   private readonly list = box("notices");
   private readonly whisperBox = box("whisper");
@@ -77,7 +83,7 @@ export class Notices {
     if (code === "no_preview") return [words.say("errNoPreview"), ""];
     const passing = PASSING[code];
     if (passing !== undefined) {
-      const when = retryAfter === null ? words.say("errBusyHintSoon") : words.say("errBusyHint", { n: retryAfter });
+      const when = whenAgain(words, retryAfter);
       return [words.say(passing), when];
     }
     return [detail || words.say("errUnknown", { n: status }), hint];

@@ -187,6 +187,10 @@ class JobSettings(_Section):
     """Seconds that a job, its pictures and its results stay once it is over."""
     max_items: int = Field(default=1000, ge=1)
     """Most pairs of picture and mask in one job."""
+    max_open: int = Field(default=50, ge=1)
+    """Jobs of one caller that may be open at once; one more is answered 429 `rate_limited`."""
+    max_kept_bytes: int = Field(default=4096 * MEBIBYTE, ge=1024)
+    """Bytes that the pictures sent with one caller's jobs may take together, as long as the jobs are kept."""
     max_body_bytes: int = Field(default=1024 * MEBIBYTE, ge=1024)
     """Largest body of a new job, in bytes, and largest sum of what a ZIP unpacks to."""
     concurrency: int = Field(default=0, ge=0, le=256)

@@ -15,6 +15,7 @@ from magic_eraser.hosting import cores
 from magic_eraser.hosting.options import HostingOptions
 from magic_eraser.hosting.pool import LocalPool, ModelPool, ModelState
 from magic_eraser.hosting.workers import Workers
+from magic_eraser.jobs.allowance import Allowance
 from magic_eraser.jobs.claims import Claims
 from magic_eraser.jobs.endings import nobody_waits
 from magic_eraser.jobs.runner import JobRunner, owner_name
@@ -214,5 +215,13 @@ def _batches(
         owner=owner,
     )
     return _Batches(
-        JobStore(database, blobs, ttl_seconds=wanted.ttl_seconds, on_over=on_over), runner, webhooks
+        JobStore(
+            database,
+            blobs,
+            ttl_seconds=wanted.ttl_seconds,
+            on_over=on_over,
+            allowance=Allowance(wanted.max_open, wanted.max_kept_bytes),
+        ),
+        runner,
+        webhooks,
     )

@@ -6,6 +6,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from magic_eraser.accounts.principal import Principal
+from magic_eraser.api.accept import prefers_async
 from magic_eraser.api.caller import at_address
 from magic_eraser.api.deps import Caller, TheRooms
 from magic_eraser.api.rooms import Rooms
@@ -13,15 +14,21 @@ from magic_eraser.errors import RateLimited
 from magic_eraser.service.rates import Rate
 
 
-async def _meter(request: Request, rooms: TheRooms, caller: Caller) -> None:
+async def _count(request: Request, rooms: TheRooms, caller: Caller) -> None:
     request.state.rate = rate = await rooms.rates.count(caller.party)
     _refuse_beyond(rooms, rate)
-    rooms.admission.check(caller)
 
 
+async def _meter(request: Request, rooms: TheRooms, caller: Caller) -> None:
+    await _count(request, rooms, caller)
+    if not prefers_async(request):  # a job takes no place in the queue until its turn comes
+        rooms.admission.check(caller)
+
+
+Counted = Depends(_count)
+"""For routes that cost: counts the caller's requests (429 `rate_limited`)."""
 Metered = Depends(_meter)
-"""For routes that cost: counts the caller's requests (429 `rate_limited`), and looks at the queue (503 `queue_full`,
-`draining`)."""
+"""The same, and looks at the queue (503 `queue_full`, `draining`), for those that want a slot at once."""
 
 
 async def arrive(rooms: Rooms, host: str) -> Principal:

@@ -27,7 +27,7 @@ from magic_eraser.jobs.intake import Given, IntakeLimits, forget, keep_archive, 
 from magic_eraser.jobs.job import Job, NewItem, NewJob
 from magic_eraser.jobs.store import new_id
 from magic_eraser.models.catalog import AUTO, find
-from magic_eraser.service.request import EraseRequest, Source
+from magic_eraser.service.request import EraseRequest, Keeping, Source
 
 REPEATED = frozenset({"image", "mask"})
 
@@ -61,7 +61,7 @@ class Asked:
     archive: bytes | Upload | None = None
 
 
-async def judge(rooms: Rooms, fields: Mapping[str, Any]) -> Asked:
+async def judge(rooms: Rooms, fields: Mapping[str, Any], keeping: Keeping = Keeping.ALLOWED) -> Asked:
     """The fields of `POST /v1/jobs`, judged.
 
     Raises:
@@ -73,7 +73,7 @@ async def judge(rooms: Rooms, fields: Mapping[str, Any]) -> Asked:
     images, masks = (_list(rest.pop(name, None)) for name in ("image", "mask"))
     archive = rest.pop("archive", None)
     asked = validate(JobFields, rest)
-    wanted = _options(rooms, asked)
+    wanted = _options(rooms, asked, keeping)
     if asked.webhook_url is not None:
         await _check_webhook(rooms, asked.webhook_url)
     if archive is None:
@@ -96,12 +96,6 @@ async def accept(request: Request, rooms: Rooms, caller: Principal, asked: Asked
     return await unless_gone(request, _accept(request, rooms, caller, asked))
 
 
-def prefers_async(request: Request) -> bool:
-    """Whether the client would rather have a job: `Prefer: respond-async` (RFC 7240, 4.1)."""
-    wishes = ",".join(request.headers.getlist("prefer")).split(",")
-    return any(wish.partition(";")[0].strip().lower() == "respond-async" for wish in wishes)
-
-
 async def as_job(
     request: Request, rooms: Rooms, caller: Principal, erase: EraseRequest, name: str = ""
 ) -> Response:
@@ -120,7 +114,7 @@ async def as_job(
     assert output is not None
     _check_model(rooms, erase.options.model)
     asked = Asked(
-        job_options.to_json(erase.options, output),
+        job_options.to_json(erase.options, output, erase.keeping),
         None,
         (Given(name or getattr(image, "filename", "") or "image", image),),
         (Given("mask", cast("bytes | Source", mask)),),
@@ -188,10 +182,10 @@ def _archive(value: Any) -> bytes | Upload:
         raise InvalidArchive(error.detail, "archive 不是有效的 base64 文本。") from None
 
 
-def _options(rooms: Rooms, asked: EraseFields) -> dict[str, Any]:
+def _options(rooms: Rooms, asked: EraseFields, keeping: Keeping) -> dict[str, Any]:
     options, output = options_of(asked, rooms.settings.models.default)
     _check_model(rooms, options.model)
-    return job_options.to_json(options, output)
+    return job_options.to_json(options, output, keeping)
 
 
 def _check_model(rooms: Rooms, model: str) -> None:

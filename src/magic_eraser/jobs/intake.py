@@ -82,13 +82,13 @@ async def keep_pairs(
     async with _all_or_none(blobs, job_id):
         for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
             name = tidy_name(image.name) or f"image-{number + 1}"
-            ids = []
+            ids, before = [], left
             for given in (image, mask):
                 data = await asyncio.to_thread(_read, given.content)
                 left -= len(data)
                 _check_size(name, len(data), left, limits)
                 ids.append(await blobs.put(job_id, data))
-            items.append(NewItem(name, *ids))
+            items.append(NewItem(name, ids[0], ids[1], before - left))
     return tuple(items)
 
 
@@ -118,9 +118,10 @@ async def keep_archive(
         items: list[NewItem] = []
         async with _all_or_none(blobs, job_id):
             for image, mask in pairs:
-                ids = [await _put(blobs, job_id, archive, member) for member in (image, mask)]
+                kept = [await _put(blobs, job_id, archive, member) for member in (image, mask)]
                 name = tidy_name(image.name) or f"image-{len(items) + 1}"
-                items.append(NewItem(name, *ids))
+                (image_blob, image_size), (mask_blob, mask_size) = kept
+                items.append(NewItem(name, image_blob, mask_blob, image_size + mask_size))
         return tuple(items)
     finally:
         archive.close()
@@ -141,8 +142,10 @@ def tidy_name(name: str) -> str:
     return f"{stem[: LONGEST_NAME - len(extension) - 1]}.{extension}"
 
 
-async def _put(blobs: Blobs, job_id: str, archive: Archive, member: Member) -> str:
-    return await blobs.put(job_id, await asyncio.to_thread(archive.read, member))
+async def _put(blobs: Blobs, job_id: str, archive: Archive, member: Member) -> tuple[str, int]:
+    """The id, and how many bytes it has."""
+    data = await asyncio.to_thread(archive.read, member)
+    return await blobs.put(job_id, data), len(data)
 
 
 @asynccontextmanager

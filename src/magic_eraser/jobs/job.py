@@ -10,11 +10,12 @@ from magic_eraser.jobs.tables import ItemState, JobState
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """A pair, its bytes kept already in the folder of the job's id (`db.blobs`)."""
+    """A pair, its bytes kept already in the folder of the job's id (`db.blobs`); `size` is how many they are."""
 
     name: str
     image_blob: str
     mask_blob: str
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class NewJob:
     items: tuple[NewItem, ...]
     options: dict[str, Any]
     webhook_url: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its pictures and masks."""
+        return sum(item.size for item in self.items)
 
 
 @dataclass(frozen=True, slots=True)

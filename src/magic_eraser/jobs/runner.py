@@ -224,7 +224,7 @@ class JobRunner:
         return None
 
     async def _erase(self, claimed: Claimed) -> EraseResult:
-        options, output = from_json(claimed.options)
+        options, output, keeping = from_json(claimed.options)
         try:
             image = await self._blobs.get(claimed.image_blob)
             mask = await self._blobs.get(claimed.mask_blob)
@@ -232,7 +232,7 @@ class JobRunner:
             raise NotFound(
                 "The picture or its mask is not there any more.", "图片或其蒙版已不存在。"
             ) from None
-        request = EraseRequest(image, mask, options, output)
+        request = EraseRequest(image, mask, options, output, keeping)
         watch = Watch.waiting(self._item_seconds)
         return await self._service.erase(claimed.principal, request, watch, prepaid=claimed.reservation)
 

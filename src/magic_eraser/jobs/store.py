@@ -14,6 +14,7 @@ from magic_eraser.db.base import now
 from magic_eraser.db.blobs import Blobs
 from magic_eraser.db.database import Database
 from magic_eraser.errors import Cancelled, NotFound
+from magic_eraser.jobs.allowance import Allowance
 from magic_eraser.jobs.endings import OnOver, end_job, failure, nobody_waits
 from magic_eraser.jobs.job import Item, Job, NewJob
 from magic_eraser.jobs.tables import ItemState, JobState, job_items, jobs
@@ -35,23 +36,34 @@ class JobStore:
         blobs: where their pictures lie, in a folder for each job.
         ttl_seconds: that a job stays once it is over.
         on_over: called in the transaction that ends a job.
+        allowance: of each party; None for no bounds.
     """
 
     def __init__(
-        self, database: Database, blobs: Blobs, *, ttl_seconds: float, on_over: OnOver = nobody_waits
+        self,
+        database: Database,
+        blobs: Blobs,
+        *,
+        ttl_seconds: float,
+        on_over: OnOver = nobody_waits,
+        allowance: Allowance | None = None,
     ) -> None:
         self._database = database
         self._blobs = blobs
         self._ttl = ttl_seconds
         self._on_over = on_over
+        self._allowance = allowance
 
     async def create(self, principal: Principal, new: NewJob) -> Job:
         """Accept a job: once this returns, it will be worked through.
 
         Raises:
+            TooManyJobs: see `Allowance`.
             StorageUnavailable, StorageFull: it was not accepted; its blobs are the caller's to delete.
         """
         async with self._database.write() as connection:
+            if self._allowance is not None:
+                await self._allowance.check(connection, principal, new.size)
             at = (await connection.execute(sa.select(now()))).scalar_one()
             await connection.execute(
                 jobs.insert().values(
@@ -62,6 +74,7 @@ class JobStore:
                     state=JobState.QUEUED,
                     options=new.options,
                     total=len(new.items),
+                    bytes=new.size,
                     created_at=at,
                     webhook_url=new.webhook_url,
                 )
@@ -82,6 +95,17 @@ class JobStore:
                 await connection.execute(job_items.insert(), rows[start : start + ROWS])
             return await _job(connection, principal.tenant_id, new.id)
 
+    async def check_room(self, principal: Principal) -> None:
+        """Refuse now what `create` would refuse whatever the job brings: before its pictures are read.
+
+        Raises:
+            TooManyJobs: see `Allowance`.
+            StorageUnavailable: see `Database.read`.
+        """
+        if self._allowance is not None:
+            async with self._database.read() as connection:
+                await self._allowance.check(connection, principal)
+
     async def get(self, tenant_id: str, job_id: str) -> Job:
         """Where it stands.
 
@@ -91,13 +115,15 @@ class JobStore:
         async with self._database.read() as connection:
             return await _job(connection, tenant_id, job_id)
 
-    async def newest(self, tenant_id: str, *, limit: int, before: float | None = None) -> list[Job]:
-        """A tenant's, newest first; those created before a moment."""
+    async def newest(self, tenant_id: str, *, limit: int, after: Job | None = None) -> list[Job]:
+        """A tenant's, newest first; those that come after one of them."""
         query = sa.select(jobs).where(jobs.c.tenant_id == tenant_id)
-        if before is not None:
-            query = query.where(jobs.c.created_at < before)
+        if after is not None:
+            place = sa.tuple_(sa.literal(after.created_at), sa.literal(after.id))
+            query = query.where(sa.tuple_(jobs.c.created_at, jobs.c.id) < place)
+        order = query.order_by(jobs.c.created_at.desc(), jobs.c.id.desc())
         async with self._database.read() as connection:
-            found = await connection.execute(query.order_by(jobs.c.created_at.desc()).limit(limit))
+            found = await connection.execute(order.limit(limit))
             return [_as_job(row) for row in found]
 
     async def items(self, tenant_id: str, job_id: str) -> list[Item]:

@@ -43,6 +43,9 @@ jobs = sa.Table(
     sa.Column("state", sa.String(10), nullable=False, index=True),
     sa.Column("options", sa.JSON, nullable=False, comment="EraseOptions and OutputOptions, by name"),
     sa.Column("total", sa.Integer, nullable=False),
+    sa.Column(
+        "bytes", sa.BigInteger, nullable=False, server_default="0", comment="of the pictures that it brought"
+    ),
     sa.Column("succeeded", sa.Integer, nullable=False, server_default="0"),
     sa.Column("failed", sa.Integer, nullable=False, server_default="0"),
     sa.Column("sequence", sa.Integer, nullable=False, server_default="0", comment="number of its last event"),

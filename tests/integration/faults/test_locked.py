@@ -51,7 +51,9 @@ def test_for_five_seconds_who_needs_it_waits_and_succeeds_and_the_others_notice_
                 time.sleep(LOCKED_SECONDS - (time.monotonic() - since))
                 assert not any(each.done() for each in (*keyed, *made))
                 status = httpx2.get(f"{server.url}/v1/status").json()
-                assert status["dependencies"]["database"] == "ok"  # what is written is locked, not what is read
+                assert (
+                    status["dependencies"]["database"] == "ok"
+                )  # what is written is locked, not what is read
                 during = crowd.since(since)
             answers = [each.result() for each in keyed]
             jobs = [each.result() for each in made]

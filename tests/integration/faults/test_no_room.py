@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,9 +61,9 @@ if may_mount():  # root on a machine; a server that runs cannot be kept from wri
             assert over(client, job)["succeeded"] == 2
         assert charged_in_file(disk.folder, job["id"]) == each_once(job["id"], 2)
         assert list(disk.folder.rglob("*.part")) == []
-        assert [path.name for path in (disk.folder / "blobs").iterdir() if not path.name.startswith("idem-")] == [
-            job["id"]
-        ]
+        assert [
+            path.name for path in (disk.folder / "blobs").iterdir() if not path.name.startswith("idem-")
+        ] == [job["id"]]
         assert "Traceback" not in server.log
 
     def test_a_job_in_the_middle_waits_for_room_and_loses_nothing(disk, start, pair):
@@ -72,7 +73,9 @@ if may_mount():  # root on a machine; a server that runs cannot be kept from wri
             wait_until(lambda: client.get(f"/v1/jobs/{job['id']}").json()["succeeded"] >= 1)
             disk.fill()
             before = client.get(f"/v1/jobs/{job['id']}").json()
-            assert post_erase(client, *pair, model="slow").status_code == 200  # and those at work have come to their end
+            assert (
+                post_erase(client, *pair, model="slow").status_code == 200
+            )  # and those at work have come to their end
             assert post_erase(client, *pair, model="slow", seed=2).status_code == 200
             seen = client.get(f"/v1/jobs/{job['id']}").json()
             assert (seen["state"], seen["failed"]) == ("running", 0)
@@ -91,6 +94,7 @@ if may_mount():  # root on a machine; a server that runs cannot be kept from wri
         large = pair[0] + bytes(1_500_000)  # no decoder minds what follows the picture
         with client_at(server.url) as client:
             assert post_erase(client, large, pair[1]).status_code == 200
+            wait_until(lambda: shutil.disk_usage(disk.folder).used == 0)  # its body goes after its answer
             disk.fill()
             refused(post_erase(client, large, pair[1], seed=1), 507, "storage_full")
             refused(post_job(client, large, pair[1]), 507, "storage_full")

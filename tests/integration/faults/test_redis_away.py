@@ -46,7 +46,9 @@ def test_no_client_sees_it_and_then_there_are_hits_again(start, pair, fault, rep
         assert crowd.broken == []
         assert {told.status for told in crowd.told} == {200}
         assert not all(is_hit(told) for told in without)
-        assert all("ratelimit" in told.response.headers for told in crowd.told)  # each server counts by itself
+        assert all(
+            "ratelimit" in told.response.headers for told in crowd.told
+        )  # each server counts by itself
         assert max(told.seconds for told in crowd.told) < 2.5  # two timeouts, and a busy machine
         assert redis_errors(server) > 0
         assert server.log.count("redis_down") == server.log.count("redis_back") == 1

@@ -10,7 +10,8 @@ import random
 import pytest
 from starlette.requests import Request
 
-from magic_eraser.api.new_jobs import UploadFile, prefers_async
+from magic_eraser.api.accept import prefers_async
+from magic_eraser.api.new_jobs import UploadFile
 from magic_eraser.api.spool import Incoming, Spool, Upload
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from magic_eraser.errors import ValidationFailed
 from magic_eraser.jobs.options import from_json, to_json
 from magic_eraser.models.inpainter import Effort, Sampler
-from magic_eraser.service.request import EraseOptions, OutputOptions
+from magic_eraser.service.request import EraseOptions, Keeping, OutputOptions
 
 erase_options = st.builds(
     EraseOptions,
@@ -38,7 +38,7 @@ output_options = st.builds(
 @given(erase_options, output_options)
 def test_options_come_back_from_json_as_they_were(erase, output):
     kept = json.loads(json.dumps(to_json(erase, output)))
-    assert from_json(kept) == (erase, output)
+    assert from_json(kept) == (erase, output, Keeping.ALLOWED)
 
 
 def test_every_option_is_kept():
@@ -51,6 +51,7 @@ def test_options_of_an_older_version_have_todays_defaults_for_the_rest():
     assert from_json({"erase": {"model": "telea"}, "output": {}}) == (
         EraseOptions(model="telea"),
         OutputOptions(),
+        Keeping.ALLOWED,
     )
 
 
@@ -62,3 +63,8 @@ def test_an_option_of_a_later_version_is_refused():
 def test_values_are_checked_again():
     with pytest.raises(ValidationFailed):
         from_json({"erase": {"dilate": 10**6}, "output": {}})
+
+
+def test_what_the_cache_may_do_is_kept():
+    kept = json.loads(json.dumps(to_json(EraseOptions(), OutputOptions(), Keeping.FORBIDDEN)))
+    assert from_json(kept)[2] is Keeping.FORBIDDEN

@@ -12,14 +12,14 @@ from starlette.responses import JSONResponse, Response
 
 from magic_eraser.accounts.principal import Principal
 from magic_eraser.api import language
-from magic_eraser.api.accept import prefers_json
+from magic_eraser.api.accept import prefers_async, prefers_json
 from magic_eraser.api.deps import Caller, KeepingAsked, Seconds, TheRooms, WhileOpen, unless_gone
 from magic_eraser.api.erase_fields import EraseFields, EraseForm, EraseJson, options_of
 from magic_eraser.api.forms import data_url, picture, read_fields, validate
 from magic_eraser.api.idempotent import TakesKey, once
 from magic_eraser.api.job_views import JobView
 from magic_eraser.api.metered import Metered
-from magic_eraser.api.new_jobs import as_job, prefers_async
+from magic_eraser.api.new_jobs import as_job
 from magic_eraser.api.problems import responses
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.errors import StorageFull, ValidationFailed

@@ -11,11 +11,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from magic_eraser.api.bodies import read_body
-from magic_eraser.api.deps import Caller, TheRooms, WhileOpen
+from magic_eraser.api.deps import Caller, KeepingAsked, TheRooms, WhileOpen
 from magic_eraser.api.events import HIGHEST_ID, MEDIA_TYPE, EventResponse, follow, last_seen
 from magic_eraser.api.idempotent import TakesKey, once
 from magic_eraser.api.job_views import JobList, JobView, error_of
-from magic_eraser.api.metered import Metered
+from magic_eraser.api.metered import Counted
 from magic_eraser.api.new_jobs import REPEATED, JobForm, accept, judge
 from magic_eraser.api.problems import responses
 from magic_eraser.errors import EraserError, NotFound
@@ -76,19 +76,20 @@ JobId = Annotated[str, Depends(_job_id)]
 @router.post(
     "",
     status_code=202,
-    dependencies=[WhileOpen, Metered, TakesKey],
+    dependencies=[WhileOpen, Counted, TakesKey],
     summary="Erase from many pictures",
     response_class=Response,
     responses={**_ACCEPTED, **responses(400, 404, 408, 409, 413, 415, 422, 429, 503, 507)},
     openapi_extra=_FORM,
 )
-async def create(request: Request, rooms: TheRooms, caller: Caller) -> Response:
+async def create(request: Request, rooms: TheRooms, caller: Caller, keeping: KeepingAsked) -> Response:
     """Send `image` and `mask` as often as there are pairs, in the same order, or `archive`: a ZIP with the folders
     `images/` and `masks/`, paired by name. The other fields are those of `/v1/erase`, for all of them. Pictures are
     looked at when it is their turn: one that is broken fails alone."""
+    await rooms.jobs.check_room(caller)
     most = 2 * rooms.settings.jobs.max_items + OTHER_FILES
     fields = (await read_body(request, max_files=most, repeated=REPEATED)).fields
-    asked = await judge(rooms, fields)
+    asked = await judge(rooms, fields, keeping)
     return await once(request, rooms, caller, fields, lambda: accept(request, rooms, caller, asked))
 
 
@@ -101,10 +102,8 @@ async def listing(
     after: Annotated[str | None, Query(description="Id of the last job of the page before")] = None,
 ) -> Response:
     """Without their items. `next` is the `after` of the next page."""
-    before = None
-    if after is not None:
-        before = (await rooms.jobs.get(caller.tenant_id, await _job_id(after))).created_at
-    found = await rooms.jobs.newest(caller.tenant_id, limit=limit + 1, before=before)
+    last = None if after is None else await rooms.jobs.get(caller.tenant_id, await _job_id(after))
+    found = await rooms.jobs.newest(caller.tenant_id, limit=limit + 1, after=last)
     page = [JobView.of(request, job).as_json() for job in found[:limit]]
     return JSONResponse(
         {"jobs": page, "next": page[-1]["id"] if len(found) > limit else None}, headers=_NO_STORE

@@ -61,6 +61,7 @@ def _jobs() -> None:
         sa.Column("state", sa.String(10), nullable=False),
         sa.Column("options", sa.JSON, nullable=False),
         sa.Column("total", sa.Integer, nullable=False),
+        sa.Column("bytes", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("succeeded", sa.Integer, nullable=False, server_default="0"),
         sa.Column("failed", sa.Integer, nullable=False, server_default="0"),
         sa.Column("sequence", sa.Integer, nullable=False, server_default="0"),
