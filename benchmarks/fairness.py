@@ -30,6 +30,7 @@ def main() -> None:
             ERASER_CACHE__BACKEND="null",
             ERASER_QUEUE__SLOTS=str(SLOTS),
             ERASER_QUEUE__DEPTH="256",
+            ERASER_QUEUE__DEADLINE_SECONDS="120",
         )
         alone = Load(server.port, requests, 1, ALONE, address="127.0.0.3", pause=0.2)
         [first] = pool.submit(drive_together, [alone]).result()

@@ -9,6 +9,7 @@ assert crowd.broken == []
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -128,6 +129,20 @@ def over(client: httpx2.Client, job: Mapping[str, Any], seconds: float = 30) -> 
             return seen
         assert time.monotonic() < give_up, seen
         time.sleep(0.05)
+
+
+def follow(url: str, job: Mapping[str, Any], heard: list[dict[str, Any]]) -> None:
+    """The events of a job, up to the end of the stream; `number` is the id of each."""
+    fields: dict[str, str] = {}
+    with httpx2.stream("GET", f"{url}/v1/jobs/{job['id']}/events", timeout=60) as response:
+        for line in response.iter_lines():
+            if line:
+                name, _, value = line.partition(": ")
+                fields[name] = value
+            elif "data" in fields:
+                data = json.loads(fields["data"])
+                heard.append({"event": fields["event"], "number": int(fields["id"]), **data})
+                fields = {}
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:

@@ -240,7 +240,6 @@ async def house(
         JobStore(database, blobs, **ends),
         claims_kind(
             database,
-            blobs,
             quota=quota or NullQuota(),
             units=units,
             lease_seconds=lease,

@@ -1,6 +1,6 @@
 /** The conductor: a photo comes in, is painted on, erased from, compared and taken home. */
 
-import type { Api, Erased } from "./api";
+import type { Api, Erased, ImageInfo } from "./api";
 import { Arrivals } from "./arrivals";
 import type { Catalog } from "./catalog";
 import { box, input } from "./dom";
@@ -122,15 +122,15 @@ export class App {
     previous.clear();
     this.setMode("paint");
     this.notices.whisper(this.words.say("firstHint"));
-    this.ready = this.settle(session);
+    this.ready = this.settle(session, session.arrive());
     this.ready.catch((thrown: unknown) => {
       if (this.session === session) this.uploadFailed(fromThrown(thrown, "page"));
     });
   }
 
   /** Wait for the upload, then go by the server's idea of the photo's size. */
-  private async settle(session: Session): Promise<void> {
-    const info = await session.upload();
+  private async settle(session: Session, upload: Promise<ImageInfo>): Promise<void> {
+    const info = await upload;
     if (this.session !== session) return;
     const { width, height } = this.image;
     if (info.width === width && info.height === height) return;
@@ -267,7 +267,7 @@ export class App {
   private async whenReady(session: Session, signal: AbortSignal): Promise<void> {
     this.progress.say("waiting");
     if (session.original.imageId === null) {
-      this.ready = this.settle(session);
+      this.ready = this.settle(session, session.upload());
       this.ready.catch(() => undefined);
     }
     await orCancelled(this.ready, signal);

@@ -66,7 +66,7 @@ export class Arrivals {
 
   /** What the browser can show at once; else what the server makes of it. */
   private async firstPicture(session: Session, shelf: Shelf): Promise<Picture> {
-    const sent = session.upload();
+    const sent = session.arrive();
     // Its failure is told by whoever awaits it later.
     sent.catch(() => undefined);
     try {

@@ -52,6 +52,7 @@ export class Session {
   /** The version that was last saved; leaving is safe while it is the one on the screen. */
   saved: Version;
   private readonly life = new AbortController();
+  private arrival: Promise<ImageInfo> | null = null;
   private readonly tasks = new WeakMap<Version, Task>();
 
   constructor(
@@ -68,6 +69,11 @@ export class Session {
   get hasUnsavedWork(): boolean {
     const version = this.history.version;
     return version !== this.original && version !== this.saved;
+  }
+
+  /** The first upload: whoever asks, and however late, hears how that one went, and begins no other. */
+  arrive(): Promise<ImageInfo> {
+    return (this.arrival ??= this.upload());
   }
 
   upload(): Promise<ImageInfo> {

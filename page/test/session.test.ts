@@ -83,6 +83,17 @@ describe("Session", () => {
     expect(server.uploads).toEqual(["photo"]);
   });
 
+  it("tells a failed arrival to whoever asks late, and does not send the photo again for that", async () => {
+    const server = new FakeServer();
+    server.failUploads = 1;
+    const session = new Session(server, photo, "a.jpg");
+    await expect(session.arrive()).rejects.toMatchObject({ kind: "network" });
+    await expect(session.arrive()).rejects.toMatchObject({ kind: "network" });
+    expect(server.uploads).toEqual([]);
+    await session.upload();
+    expect(server.uploads).toEqual(["photo"]);
+  });
+
   it("has unsaved work from an erase until it is saved or undone", async () => {
     const session = new Session(new FakeServer(), photo, "a.jpg");
     expect(session.hasUnsavedWork).toBe(false);

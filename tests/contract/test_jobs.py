@@ -17,7 +17,7 @@ from made_zips import made
 from magic_eraser.accounts.principal import LOCAL_OWNER
 from magic_eraser.api import deps
 from magic_eraser.api.app import create_app
-from magic_eraser.api.events import MOST_STREAMS
+from magic_eraser.api.streams import MOST_STREAMS
 from magic_eraser.settings import JobSettings
 from slow_model import catalog_with
 

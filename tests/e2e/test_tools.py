@@ -144,7 +144,7 @@ def answer(status: int, **problem: Any) -> Any:
     ("handler", "words"),
     [
         (lambda route: route.abort("connectionrefused"), "cannot be reached"),
-        (answer(503, code="queue_full", detail="d", retry_after=4), "try again in 4 s"),
+        (answer(503, code="queue_full", detail="d", retry_after=90), "try again in 90 s"),
         (answer(504, code="deadline_exceeded", detail="d"), "took too long"),
         (
             answer(402, code="payment_required", detail="The day's calls are used up.", hint="Ask."),

@@ -290,6 +290,22 @@ def test_an_upload_to_a_full_house_waits_and_then_goes_on(
     assert studio.part("download").is_enabled()
 
 
+@TWO
+def test_a_photo_that_only_the_server_can_show_says_why_it_does_not_open_yet(
+    open_studio, coffee, tmp_path, device, locale, request
+):
+    studio = open_studio(device, locale=locale)
+    path = tmp_path / "scan.tif"
+    Image.fromarray(coffee).save(path)
+    studio.page.route("**/v1/images", refusing(2, 503, code="queue_full", detail="d", retry_after=1))
+    studio.choose(path)
+    sentence = "当前繁忙，将自动重试" if locale == "zh-CN" else "Very busy, trying again"
+    studio.part("start").get_by_text(sentence).wait_for()
+    studio.shot(f"load-7-opening-{request.node.callspec.id}")
+    studio.part("editor").wait_for()
+    assert studio.part("error").count() == 0
+
+
 def test_a_restart_with_an_empty_folder_is_not_noticed(open_studio, coffee_file, tmp_path):
     first = Server(tmp_path / "first")
     first.wait_ready()

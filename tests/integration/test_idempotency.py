@@ -408,6 +408,25 @@ def test_over_http_the_answer_is_the_same_and_says_that_it_is(keys):
     asyncio.run(story())
 
 
+def test_work_that_takes_longer_than_a_lease_is_not_done_twice(keys):
+    async def story():
+        work, lease = Work(), 0.6
+        work.how = lambda: asyncio.sleep(3 * lease)
+        async with keys(lease=lease) as (one, _), served(one, work) as client:
+
+            async def ask():
+                return await client.post("/v1/things/a", content=b"x", headers={"Idempotency-Key": "k"})
+
+            first = asyncio.create_task(ask())
+            await work.begun.wait()
+            await asyncio.sleep(2 * lease)
+            assert (await ask()).status_code == 409
+            assert (await first).content == (await ask()).content == b"result 1"
+        assert work.done == 1
+
+    asyncio.run(story())
+
+
 def test_over_http_refusals_are_problems(keys):
     async def story():
         work, go = Work(), asyncio.Event()

@@ -85,14 +85,25 @@ def create_app(
     docs.install(app)
     page.install(app)
     if settings.server.simple_ui and find_spec("gradio") is not None:
-        app.state.simple_mode = lazy.LazySimpleMode(
-            rooms.service,
-            language=language.preferred,
-            temp_dir=settings.data_dir / "ui",
-            max_body_bytes=settings.limits.max_body_bytes,
-            arrive=partial(arrive, rooms),
-        )
-        lazy.install(app, app.state.simple_mode)
+        _install_simple_mode(app, rooms)
+    _install_middleware(app, rooms)
+    return app
+
+
+def _install_simple_mode(app: FastAPI, rooms: Rooms) -> None:
+    app.state.simple_mode = lazy.LazySimpleMode(
+        rooms.service,
+        language=language.preferred,
+        temp_dir=rooms.settings.data_dir / "ui",
+        max_body_bytes=rooms.settings.limits.max_body_bytes,
+        arrive=partial(arrive, rooms),
+    )
+    lazy.install(app, app.state.simple_mode)
+
+
+def _install_middleware(app: FastAPI, rooms: Rooms) -> None:
+    """The last one is the outermost."""
+    settings = rooms.settings
     app.add_middleware(
         BodyCap,
         max_bytes=settings.limits.max_body_bytes,
@@ -109,7 +120,6 @@ def create_app(
             expose_headers=EXPOSED_HEADERS,
         )
     app.add_middleware(RequestContext, metrics=rooms.metrics)
-    return app
 
 
 @asynccontextmanager

@@ -198,7 +198,6 @@ def _batches(
     on_over = nobody_waits if webhooks is None else webhooks.on_over
     claims = Claims(
         database,
-        blobs,
         quota=quota,
         units=service.units,
         lease_seconds=wanted.lease_seconds,

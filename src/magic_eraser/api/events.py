@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from magic_eraser.api.job_views import ItemView, JobView
-from magic_eraser.errors import EraserError, NotFound, RateLimited, ValidationFailed
+from magic_eraser.api.rooms import Rooms
+from magic_eraser.errors import EraserError, NotFound, ValidationFailed
 from magic_eraser.jobs.job import Item, Job
-
-if TYPE_CHECKING:
-    from magic_eraser.api.rooms import Rooms
 
 MEDIA_TYPE = "text/event-stream"
 LOOK_SECONDS = 0.5
@@ -27,51 +23,7 @@ HEARTBEAT_SECONDS = 15.0
 """Proxies close what is silent for 30 to 60 s."""
 RETRY_MILLISECONDS = 3000
 """After which a browser comes back where the stream broke."""
-MOST_STREAMS = 16
-"""Of one caller on one server; a browser has 6 connections to a host."""
 HIGHEST_ID = 2**31 - 1
-
-
-class EventStreams:
-    """Counts the open ones of each caller, in one event loop.
-
-    Args:
-        most: of one caller.
-    """
-
-    def __init__(self, most: int = MOST_STREAMS) -> None:
-        self._most = most
-        self._open: Counter[str] = Counter()
-
-    @property
-    def count(self) -> int:
-        """Open ones, of everybody."""
-        return self._open.total()
-
-    def begin(self, party: str) -> Callable[[], None]:
-        """One more; what is returned ends it, and can be called again.
-
-        Raises:
-            RateLimited: the caller has too many.
-        """
-        if self._open[party] >= self._most:
-            raise RateLimited(
-                f"{self._most} event streams are open already.",
-                f"已打开 {self._most} 个事件流。",
-                retry_after=5,
-            )
-        self._open[party] += 1
-        ended = False
-
-        def end() -> None:
-            nonlocal ended
-            if not ended:
-                ended = True
-                self._open[party] -= 1
-                if not self._open[party]:
-                    del self._open[party]
-
-        return end
 
 
 class EventResponse(StreamingResponse):

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from magic_eraser import __version__
 from magic_eraser.api.deps import TheRooms
 from magic_eraser.api.rooms import Rooms
-from magic_eraser.errors import StorageUnavailable
+from magic_eraser.errors import StorageFull, StorageUnavailable
 from magic_eraser.hosting.pool import ModelState, states
 from magic_eraser.jobs.tables import JobState
 
@@ -108,7 +108,7 @@ async def _database(rooms: Rooms) -> Literal["ok", "down"]:
     try:
         async with asyncio.timeout(1):
             await rooms.database.ping()
-    except (StorageUnavailable, TimeoutError):
+    except (StorageUnavailable, StorageFull, TimeoutError):
         return "down"
     return "ok"
 
@@ -128,7 +128,7 @@ async def metrics(rooms: TheRooms) -> Response:
 
 async def _count_jobs(rooms: Rooms) -> None:
     """Jobs by state, where the database answers in time for a scrape; else as they were."""
-    with suppress(StorageUnavailable, TimeoutError):
+    with suppress(StorageUnavailable, StorageFull, TimeoutError):
         async with asyncio.timeout(1):
             counts = await rooms.jobs.counts()
         for state in JobState:

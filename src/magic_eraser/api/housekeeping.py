@@ -60,6 +60,8 @@ async def _done(chore: Callable[[], Awaitable[object]]) -> None:
         await chore()
     except (EraserError, OSError) as error:
         log.warning("chore_failed", chore=getattr(chore, "__qualname__", str(chore)), reason=str(error))
+    except Exception:  # a defect of one must not end the others, and the server's sleep, for good
+        log.exception("chore_failed", chore=getattr(chore, "__qualname__", str(chore)))
 
 
 def _until_next(rooms: Rooms) -> float:

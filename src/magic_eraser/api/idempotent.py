@@ -6,9 +6,9 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Annotated, Any
 
 from fastapi import Depends, Header
 from starlette.requests import Request
@@ -17,12 +17,10 @@ from starlette.responses import Response
 from magic_eraser.accounts.principal import Principal
 from magic_eraser.api.accept import prefers_json
 from magic_eraser.api.middleware import endpoint_of
+from magic_eraser.api.rooms import Rooms
 from magic_eraser.errors import EraserError, ValidationFailed
 from magic_eraser.service.idempotency.keys import Answer, Attempt, IdempotencyKeys
 from magic_eraser.telemetry.logging import get_logger
-
-if TYPE_CHECKING:
-    from magic_eraser.api.rooms import Rooms
 
 log = get_logger(__name__)
 
@@ -110,7 +108,8 @@ async def once(
     if isinstance(begun, Answer):
         return _again(begun)
     try:
-        response = await answer()
+        async with _renewed(rooms.idempotency, begun):
+            response = await answer()
     except BaseException:
         await asyncio.shield(_abandon(rooms.idempotency, begun))
         raise
@@ -149,6 +148,24 @@ def _again(answer: Answer) -> Response:
         response.headers["Content-Type"] = answer.media_type
     response.headers[REPLAYED] = "true"
     return response
+
+
+@asynccontextmanager
+async def _renewed(keys: IdempotencyKeys, attempt: Attempt) -> AsyncIterator[None]:
+    """A new job of a thousand pictures may take longer to keep than any lease: it must not be accepted twice."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(keys.lease_seconds / 3)
+            with suppress(EraserError):  # the next time is well before its end
+                await keys.renew(attempt)
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.wait({renewing})
 
 
 async def _keep(keys: IdempotencyKeys, attempt: Attempt, response: Response) -> None:

@@ -145,7 +145,7 @@ class MultipartReader:
     def _decoded(self, raw: bytes | bytearray) -> str:
         try:
             return raw.decode(self._charset)
-        except (UnicodeDecodeError, LookupError):
+        except (UnicodeError, LookupError):  # "undefined" and "idna" raise nothing finer
             return raw.decode("latin-1")
 
 

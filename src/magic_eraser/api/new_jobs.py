@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import os
 from collections.abc import Mapping
@@ -148,7 +149,7 @@ class UploadFile(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._upload.length}[whence]
         if base + offset < 0:
-            raise ValueError(f"negative position {base + offset}")
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))  # as a file: `zipfile` tries such places
         self._at = base + offset
         return self._at
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal
 
-from magic_eraser.api.events import EventStreams
+from magic_eraser.api.streams import EventStreams
 from magic_eraser.db.blobs import Blobs
 from magic_eraser.db.database import Database
 from magic_eraser.hosting.pool import ModelPool

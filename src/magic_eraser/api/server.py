@@ -22,6 +22,9 @@ from magic_eraser.telemetry import logging
 
 log = logging.get_logger(__name__)
 
+STOPPED_SECONDS = 2.0
+"""In which requests that are cancelled answer, before what they work with is closed."""
+
 
 class DrainingServer(uvicorn.Server):
     """The first SIGTERM or SIGINT empties the house (see `leaving`) and exits 0; the second leaves at once."""
@@ -38,6 +41,18 @@ class DrainingServer(uvicorn.Server):
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             log.info("listening", url=f"http://{host}:{port}")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if not self.force_exit:
+            return
+        # uvicorn would leave both to the end of the loop, and tell that as a traceback
+        requests = list(self.server_state.tasks)
+        for request in requests:
+            request.cancel()
+        if requests:
+            await asyncio.wait(requests, timeout=STOPPED_SECONDS)
+        await self.lifespan.shutdown()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._loop is None or self._rooms.leaving:

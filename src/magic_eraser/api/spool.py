@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import os
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from magic_eraser.errors import EraserError, StorageFull
+from magic_eraser.service.files import is_full
 
 Buffer = bytes | bytearray | memoryview
 KIBIBYTE = 1024
@@ -25,7 +25,6 @@ BATCH = 256 * KIBIBYTE
 """Written at once, in a thread: 0.1 ms into the page cache, but seconds where the disk is slow."""
 SPOOLS = "magic_eraser.spools"
 """Where an ASGI scope has those of its request."""
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class RawFile(Protocol):
@@ -153,7 +152,7 @@ def _read(descriptor: int, offset: int, length: int) -> bytes:
 
 def _translated(error: OSError) -> EraserError | OSError:
     no_folder = isinstance(error, FileNotFoundError)  # `tempfile` tries each by writing to it
-    return StorageFull() if no_folder or error.errno in NO_ROOM else error
+    return StorageFull() if no_folder or is_full(error) else error
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,4 +56,6 @@ def _postgres(url: URL) -> URL:
     unknown = query.keys() - inspect.signature(import_module("asyncpg").connect).parameters.keys()
     if unknown:
         raise SettingsError(f"ERASER_DATABASE__URL: unknown option {', '.join(sorted(unknown))}")
+    if "password" in query:  # another way of libpq's; in its own place it is never shown
+        url = url.set(password=str(query.pop("password")))
     return url.set(query=query)

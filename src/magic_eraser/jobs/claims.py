@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from magic_eraser.accounts.principal import Principal, Priority
 from magic_eraser.billing.quota import Quota, Reservation
 from magic_eraser.db.base import now
-from magic_eraser.db.blobs import Blobs
 from magic_eraser.db.database import Database
 from magic_eraser.errors import (
     Cancelled,
@@ -26,7 +25,6 @@ from magic_eraser.errors import (
 )
 from magic_eraser.jobs.endings import OPEN, OnOver, end_item, failure, nobody_waits
 from magic_eraser.jobs.options import from_json
-from magic_eraser.jobs.sweeping import sweep
 from magic_eraser.jobs.tables import ItemState, JobState, job_items, jobs
 from magic_eraser.jobs.turns import LONGEST_PAUSE, next_due
 from magic_eraser.service.request import EraseOptions, EraseResult
@@ -77,7 +75,7 @@ class Claims:
     """The queue of items, of all tenants and all servers on one database.
 
     Args:
-        database, blobs: see `JobStore`.
+        database: see `JobStore`.
         quota: the item is paid for in the transaction that claims it, and settled in the one that ends it.
         units: what options cost.
         lease_seconds: that an item belongs to a server which is not heard of.
@@ -88,7 +86,6 @@ class Claims:
     def __init__(
         self,
         database: Database,
-        blobs: Blobs,
         *,
         quota: Quota,
         units: Callable[[EraseOptions], int],
@@ -98,7 +95,6 @@ class Claims:
         on_over: OnOver = nobody_waits,
     ) -> None:
         self._database = database
-        self._blobs = blobs
         self._quota = quota
         self._units = units
         self.lease_seconds = lease_seconds
@@ -261,10 +257,6 @@ class Claims:
     async def let_go(self, claimed: Claimed) -> None:
         """It is not ours any more: what was held for it is released."""
         await self._quota.release(claimed.reservation)
-
-    async def sweep(self) -> None:
-        """See `sweeping`."""
-        await sweep(self._database, self._blobs)
 
     async def _failed(
         self, connection: AsyncConnection, job_id: str, index: int, attempts: int, error: EraserError

@@ -147,15 +147,6 @@ class JobStore:
             raise NotFound(f"The job has no item {index}.", f"该任务没有第 {index} 项。")
         return as_item(row)
 
-    async def options(self, tenant_id: str, job_id: str) -> dict[str, Any]:
-        """Of its items, as `options.to_json` made them. Raises `NotFound` as `get`."""
-        async with self._database.read() as connection:
-            await _job(connection, tenant_id, job_id)
-            kept: dict[str, Any] = (
-                await connection.execute(sa.select(jobs.c.options).where(jobs.c.id == job_id))
-            ).scalar_one()
-        return kept
-
     async def events(self, tenant_id: str, job_id: str, after: int) -> list[Item | Job]:
         """What ended after the event of that number, in order: items, at last the job itself, once it is over. Its
         number is each one's `sequence`. Raises `NotFound` as `get`."""

@@ -119,6 +119,8 @@ class WebhookSender:
                     self._swept = time.monotonic()
             except EraserError as error:
                 log.warning("webhooks_wait", reason=error.code)
+            except Exception:
+                log.exception("webhooks_look_failed")
             eager = time.monotonic() < self._eager_until
             with suppress(TimeoutError):
                 async with asyncio.timeout(EAGER_SECONDS if eager else IDLE_SECONDS):
@@ -128,6 +130,9 @@ class WebhookSender:
     async def _try(self, delivery: Delivery) -> None:
         try:
             reason, for_good = await self._send(delivery)
+        except Exception:  # one that nobody can send must not keep the others from their turn
+            log.exception("webhook_not_sent", job=delivery.job_id)
+            reason, for_good = "a defect of ours", False
         except BaseException:
             await asyncio.shield(self._give_back(delivery))
             raise

@@ -38,7 +38,7 @@ class RedisLink:
         clock: monotonic seconds.
 
     Raises:
-        SettingsError: the address is none, or the package is not installed.
+        SettingsError: the address is none, or the package is not installed. The sentence never holds a password.
     """
 
     def __init__(
@@ -67,8 +67,13 @@ class RedisLink:
                 retry=Retry(NoBackoff(), 1, (Disconnected,)),
                 protocol=2,
             )
-        except ValueError as error:
-            raise SettingsError(f"ERASER_REDIS__URL: {error}") from None
+            # no I/O: it refuses options that it does not know
+            self.pool.make_connection()  # type: ignore[no-untyped-call]
+        except (ValueError, TypeError):  # which may quote a piece of the password
+            raise SettingsError(
+                "ERASER_REDIS__URL: cannot be used; write redis://:password@host:6379/0, rediss:// or unix://, with "
+                "reserved characters of the password as %XX, and only options of redis-py"
+            ) from None
         self._redis: Redis = Redis(connection_pool=self.pool)
         self._on_error = on_error
         self._clock = clock

@@ -15,12 +15,20 @@ import numpy as np
 from PIL import Image
 
 from magic_eraser.accounts.principal import LOCAL_OWNER, Principal
-from magic_eraser.errors import EmptyMask, EraserError, InternalError, InvalidMask, MaskSizeMismatch
+from magic_eraser.errors import (
+    EmptyMask,
+    EraserError,
+    InternalError,
+    InvalidMask,
+    MaskSizeMismatch,
+    StorageFull,
+)
 from magic_eraser.imaging.codec import extension_of, probe
 from magic_eraser.imaging.photo import Hole
 from magic_eraser.models.catalog import AUTO
 from magic_eraser.models.inpainter import Effort
 from magic_eraser.service.erase import EraseService
+from magic_eraser.service.files import is_full
 from magic_eraser.service.request import EraseOptions, EraseRequest
 from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.ui.simple_mode_guard import fail
@@ -153,9 +161,13 @@ def _sentences(language: Language) -> Iterator[None]:
     except EraserError as error:
         log.info("simple_mode_refused", code=error.code)
         sentence = error.sentence(language)
-    except Exception:
-        log.exception("simple_mode_request_failed")
-        sentence = InternalError().sentence(language)
+    except Exception as error:
+        if isinstance(error, OSError) and is_full(error):
+            log.warning("simple_mode_without_room")
+            sentence = StorageFull().sentence(language)
+        else:
+            log.exception("simple_mode_request_failed")
+            sentence = InternalError().sentence(language)
     else:
         return
     fail(sentence)

@@ -11,7 +11,8 @@ from contextlib import ExitStack, contextmanager, suppress
 import httpx2
 import pytest
 
-from crowd import client_at, post_erase, post_job, wait_until
+from crowd import client_at, over, post_erase, post_job, wait_until
+from simple_mode_calls import told, uploaded
 
 Door = Callable[[httpx2.Client, tuple[bytes, bytes], dict[str, str]], httpx2.Response]
 
@@ -92,11 +93,13 @@ def test_a_full_queue(start, pair):
     server = start(slow=3, ERASER_QUEUE__SLOTS="1", ERASER_QUEUE__DEPTH="0")
     with one_at_work(server, pair), client_at(server.url) as client:
         for door, ask in DOORS.items():
-            judge(door, ask(client, pair, {}), 503, "queue_full")
-        assert client.get("/v1/jobs").json()["jobs"] == []
+            if door != "jobs":
+                judge(door, ask(client, pair, {}), 503, "queue_full")
+        job = post_job(client, *pair).json()  # it takes no place until its turn comes
     with client_at(server.url) as client:
         for ask in DOORS.values():
             wait_until(lambda ask=ask: ask(client, pair, {}).status_code in {200, 201, 202})
+        assert over(client, job)["succeeded"] == 1
     assert "Traceback" not in server.log
 
 
@@ -117,17 +120,6 @@ def test_a_server_that_leaves(start, pair, number):
 # --- the simple mode, whose door is Gradio's --------------------------------------------------------------
 
 
-def through_gradio(client: httpx2.Client, pair) -> str:
-    """What `/ui`'s API named `/predict` tells in the end: the event and its data, as text."""
-    paths = [
-        client.post("/ui/gradio_api/upload", files={"files": ("x.png", each, "image/png")}).json()[0]
-        for each in pair
-    ]
-    files = [{"path": path, "meta": {"_type": "gradio.FileData"}} for path in paths]
-    call = client.post("/ui/gradio_api/call/predict", json={"data": [*files, "telea"]}).raise_for_status()
-    return client.get(f"/ui/gradio_api/call/predict/{call.json()['event_id']}").text
-
-
 def test_the_simple_mode_says_the_same_as_sentences(start, pair):
     server = start(
         slow=2.5,
@@ -140,12 +132,13 @@ def test_the_simple_mode_says_the_same_as_sentences(start, pair):
     with client_at(server.url) as client:
         client.headers["X-Forwarded-For"] = "203.0.113.1"
         client.get("/ui/").raise_for_status()
-        assert "event: complete" in through_gradio(client, pair)
+        files = uploaded(client, pair)
+        assert "event: complete" in told(client, files)
         with one_at_work(server, pair):
-            refused = through_gradio(client, pair)
+            refused = told(client, files)
         assert refused.startswith("event: error")
         assert "queue is full" in refused
-        too_often = [through_gradio(client, pair) for _ in range(6)][-1]
+        too_often = [told(client, files) for _ in range(6)][-1]
         assert too_often.startswith("event: error")
         assert "More than 3 requests in 60 seconds" in too_often
     assert "Traceback" not in server.log

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
-from crowd import client_at, over, post_job, wait_until
+import httpx2
+
+from crowd import client_at, over, post_erase, post_job, refused, wait_until
 from ledger import charged_in_file, each_once, rows
 
 ITEMS = 6
@@ -44,4 +47,17 @@ def test_told_to_leave_it_gives_its_items_back_and_the_next_one_has_them_at_once
     with client_at(server.url) as client:
         assert over(client, job, seconds=5)["succeeded"] == 3
     assert charged_in_file(server.data_dir, job["id"]) == each_once(job["id"], 3)
+    assert "Traceback" not in server.log
+
+
+def test_at_its_limit_it_closes_the_house_and_says_so_without_a_traceback(start, pair):
+    server = start(slow=30, ERASER_SERVER__DRAIN_SECONDS="0.3")
+    with ThreadPoolExecutor(1) as others, client_at(server.url) as client:
+        answer = others.submit(post_erase, client, *pair, model="slow")
+        wait_until(lambda: httpx2.get(f"{server.url}/v1/status").json()["queue"]["running"] == 1)
+        told = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - told < 4
+        refused(answer.result(), 503, "draining")
+    assert '"stopped"' in server.log
     assert "Traceback" not in server.log

@@ -11,6 +11,7 @@ import pytest
 
 from crowd import client_at, over, post_erase, post_job, refused, wait_until
 from ledger import charged_in_file, each_once
+from simple_mode_calls import told, uploaded
 from small_disk import SmallDisk, small_disk
 
 
@@ -103,3 +104,28 @@ if may_mount():  # root on a machine; a server that runs cannot be kept from wri
             assert post_erase(client, large, pair[1], seed=3).status_code == 200
         assert list(disk.folder.iterdir()) == []
         assert "Traceback" not in server.log
+
+    def test_the_simple_mode_says_that_there_is_no_room(disk, start, pair):
+        server = start(ERASER_DATA_DIR=str(disk.folder), ERASER_CACHE__BACKEND="null")
+        with client_at(server.url) as client:
+            client.get("/ui/").raise_for_status()
+            files = uploaded(client, pair)
+            assert told(client, files).startswith("event: complete")
+            disk.fill()
+            refused_there = told(client, files)
+            assert refused_there.startswith("event: error")
+            assert "no room left" in refused_there
+            disk.free()
+            assert told(client, files).startswith("event: complete")
+        assert "Traceback" not in server.log
+
+
+def test_a_result_that_cannot_be_kept_for_the_next_round_is_answered_all_the_same(start, pair):
+    server = start()
+    (server.data_dir / "images").write_bytes(b"where there should be a folder")
+    with client_at(server.url) as client:
+        answer = post_erase(client, *pair)
+        assert answer.status_code == 200, answer.text
+        assert "x-eraser-image-id" not in answer.headers
+        refused(upload(client, pair[0]), 503, "storage_unavailable")
+    assert "Traceback" not in server.log

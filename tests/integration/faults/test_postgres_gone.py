@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import httpx2
 import pytest
 
-from crowd import Crowd, client_at, over, plain, post_erase, post_job, refused, wait_until
+from crowd import Crowd, client_at, follow, over, plain, post_erase, post_job, refused, wait_until
 from ledger import charged, each_once
 from private_servers import PrivatePostgres
 
@@ -32,6 +33,10 @@ def test_work_that_needs_none_goes_on_and_the_rest_is_told_and_goes_on_later(
             first = post_erase(client, *pair, key)
             job = post_job(client, *pair, 8, model="slow").json()
             wait_until(lambda: client.get(f"/v1/jobs/{job['id']}").json()["succeeded"] >= 1)
+            heard: list[dict] = []
+            listener = threading.Thread(target=follow, args=(server.url, job, heard))
+            listener.start()
+            wait_until(lambda: heard)
             getattr(postgres, fault)()
             gone = time.monotonic()
             requests = (
@@ -55,6 +60,8 @@ def test_work_that_needs_none_goes_on_and_the_rest_is_told_and_goes_on_later(
             assert post_erase(client, *pair, {"Idempotency-Key": "during"}).status_code == 200
             assert over(client, post_job(client, *pair, 2).json())["succeeded"] == 2
             assert over(client, job)["succeeded"] == 8
+            listener.join(10)
+        assert [each["number"] for each in heard] == list(range(1, 10))  # the stream was not cut off
         assert charged(postgres.url, job["id"]) == each_once(job["id"], 8)
         assert crowd.broken == []
         assert {told.status for told in crowd.told} == {200}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import signal
 import threading
@@ -11,24 +10,10 @@ import zipfile
 
 import httpx2
 
-from crowd import client_at, over, post_job, wait_until
+from crowd import client_at, follow, over, post_job, wait_until
 from ledger import charged, each_once
 
 ITEMS = 14
-
-
-def follow(url: str, job: dict, heard: list[dict]) -> None:
-    """The events of a job, up to its end."""
-    fields = {}
-    with httpx2.stream("GET", f"{url}/v1/jobs/{job['id']}/events", timeout=60) as response:
-        for line in response.iter_lines():
-            if line:
-                name, _, value = line.partition(": ")
-                fields[name] = value
-            elif "data" in fields:
-                data = json.loads(fields["data"])
-                heard.append({"event": fields["event"], "number": int(fields["id"]), **data})
-                fields = {}
 
 
 def begun(server) -> float:

@@ -13,6 +13,7 @@ from magic_eraser.db.base import now
 from magic_eraser.errors import InvalidImage, NotFound
 from magic_eraser.jobs.job import Item, Job, NewItem, NewJob
 from magic_eraser.jobs.store import new_id
+from magic_eraser.jobs.sweeping import sweep
 from magic_eraser.jobs.tables import ItemState, JobState
 
 STRANGER = Principal("somebody else", "key")
@@ -34,7 +35,6 @@ def test_a_new_job_waits_with_all_its_items_in_order(open_house):
             assert [item.index for item in items] == list(range(1200))
             assert {item.success for item in items} == {None}
             assert await house.store.item("local", job.id, 7) == items[7]
-            assert await house.store.options("local", job.id) == OPTIONS
 
     asyncio.run(story())
 
@@ -48,7 +48,6 @@ def test_another_tenants_job_is_not_there(open_house):
                 store.get(STRANGER.tenant_id, job.id),
                 store.items(STRANGER.tenant_id, job.id),
                 store.item(STRANGER.tenant_id, job.id, 0),
-                store.options(STRANGER.tenant_id, job.id),
                 store.events(STRANGER.tenant_id, job.id, 0),
                 store.cancel(STRANGER.tenant_id, job.id),
                 store.remove(STRANGER.tenant_id, job.id),
@@ -172,7 +171,7 @@ def test_sweeping_takes_what_is_over_its_time_and_pictures_of_no_job(open_house)
                 await house.age(job, expires_at=now() - 1)
             await house.store.cancel("local", young.id)
             await house.blobs.put("orphan", b"of a job that never was")
-            await house.claims.sweep()
+            await sweep(house.database, house.blobs)
             left = {young.id, open_one.id}
             assert {job.id for job in await house.store.newest("local", limit=99)} == left
             assert set(await house.blobs.folders(older_than=-10)) == {
@@ -190,7 +189,7 @@ def test_orphans_go_after_an_hour_but_answers_of_idempotency_keys_stay(open_hous
             for folder in ("orphan", "idem-answer"):
                 await house.blobs.put(folder, b"bytes")
             await an_hour_passes(house)
-            await house.claims.sweep()
+            await sweep(house.database, house.blobs)
             assert set(await house.blobs.folders(older_than=-10)) == {job.id, "idem-answer"}
 
     asyncio.run(story())

@@ -178,6 +178,12 @@ def test_a_file_keeps_its_type_and_a_part_without_a_filename_is_a_text():
     assert fields["text"] == "é"  # latin-1 where it is not what the form says
 
 
+@pytest.mark.parametrize("charset", ["undefined", "idna", "hex", "utf-16", "no such", "a\0b", ""])
+def test_a_form_of_an_odd_charset_is_read_nevertheless(charset):
+    fields = read(f"{FORM}; charset={charset}", part(NAMED, b"\xff..\xff") + b"--b--")
+    assert list(fields.values()) == ["ÿ..ÿ"] or charset == "utf-16"
+
+
 def test_a_name_in_quotes_may_hold_quotes_and_semicolons():
     head = r'Content-Disposition: form-data; name="a;\"b"; filename="c\"d;=.png"; filename*=UTF-8\'\'e'
     fields = read(FORM, part(head.replace("\\'", "'")) + b"--b--")

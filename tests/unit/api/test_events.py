@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 from starlette.requests import Request
 
-from magic_eraser.api.events import EventResponse, EventStreams, follow
+from magic_eraser.api.events import EventResponse, follow
+from magic_eraser.api.streams import EventStreams
 from magic_eraser.errors import NotFound, RateLimited, StorageUnavailable
 from magic_eraser.jobs.job import Job
 from magic_eraser.jobs.tables import JobState

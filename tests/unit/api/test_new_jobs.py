@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import random
+import zipfile
 
 import pytest
 from starlette.requests import Request
@@ -50,8 +51,13 @@ def test_an_upload_is_read_like_any_file():
 
 
 def test_no_place_before_its_beginning():
-    with pytest.raises(ValueError, match="negative"):
+    with pytest.raises(OSError, match="Invalid argument"):
         UploadFile(upload(b"abc")).seek(-4, os.SEEK_END)
+
+
+def test_an_empty_zip_is_known_for_one():
+    with zipfile.ZipFile(io.BufferedReader(UploadFile(upload(b"PK\5\6" + bytes(18))))) as archive:
+        assert archive.namelist() == []
 
 
 def test_what_lies_behind_it_is_not_read():

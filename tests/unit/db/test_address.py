@@ -54,6 +54,12 @@ def test_a_database_never_shows_its_password():
     assert database.path is None
 
 
+def test_a_password_among_the_options_is_not_shown_either():
+    database = Database("postgresql://u@host/name?password=secret&sslmode=require")
+    assert str(database) == "postgresql://u:***@host/name?ssl=require"
+    assert database.url.password == "secret"
+
+
 def test_a_folder_may_be_called_anything(tmp_path):
     folder = tmp_path / "what? 100% & #1 ü"
     database = Database.in_folder(folder)

@@ -244,6 +244,14 @@ def test_a_connection_that_breaks_is_a_failure():
     assert outbox.told == [("failed", "broke off: reset", "False")]
 
 
+def test_a_defect_of_ours_is_a_failure_of_one_message_and_does_not_stop_the_others():
+    def answer(_request):
+        raise RuntimeError("a defect")
+
+    outbox, _ = sent("https://open/", answer)
+    assert outbox.told == [("failed", "a defect of ours", "False")]
+
+
 def test_a_server_that_leaves_while_it_sends_gives_it_back():
     async def story():
         outbox = Outbox("https://open/")

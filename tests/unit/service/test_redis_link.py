@@ -169,10 +169,21 @@ def test_an_error_of_our_own_is_not_taken_for_one_of_redis():
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1", "127.0.0.1:6379", "redis://host:port"])
-def test_an_address_that_is_none_stops_the_start(url):
-    with pytest.raises(SettingsError, match="ERASER_REDIS__URL"):
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1",
+        "127.0.0.1:6379",
+        "redis://host:port",
+        "redis://:secret/s@host:6379/0",
+        "redis://:secret@host/0?socket_timeout=long",
+        "redis://:secret@host/0?no_such_option=1",
+    ],
+)
+def test_an_address_that_is_none_stops_the_start_and_shows_no_password(url):
+    with pytest.raises(SettingsError, match="ERASER_REDIS__URL") as told:
         RedisLink(url)
+    assert "secret" not in str(told.value)
 
 
 def test_without_the_package_the_start_says_what_to_type(monkeypatch):

@@ -22,7 +22,7 @@ from magic_eraser.api.metered import Metered
 from magic_eraser.api.new_jobs import as_job
 from magic_eraser.api.problems import responses
 from magic_eraser.api.rooms import Rooms
-from magic_eraser.errors import StorageFull, ValidationFailed
+from magic_eraser.errors import StorageFull, StorageUnavailable, ValidationFailed
 from magic_eraser.models.watch import Watch
 from magic_eraser.service.request import EraseRequest, EraseResult, Keeping, Source
 from magic_eraser.telemetry.logging import get_logger
@@ -136,8 +136,8 @@ async def _answer(
 
 
 async def _kept_for_next(rooms: Rooms, caller: Principal, result: EraseResult) -> str | None:
-    """The id by which the result can be erased further; None where the disk is full: the picture itself is done, and
-    is not thrown away for that."""
+    """The id by which the result can be erased further; None where the disk is full or cannot be written to:
+    the picture itself is done, and is not thrown away for that."""
     assert result.encoded is not None
     try:
         stored = await asyncio.to_thread(
@@ -148,8 +148,8 @@ async def _kept_for_next(rooms: Rooms, caller: Principal, result: EraseResult) -
             height=result.height,
             format=result.encoded.format,
         )
-    except StorageFull:
-        log.warning("result_not_kept")
+    except (StorageFull, StorageUnavailable) as error:
+        log.warning("result_not_kept", reason=error.code)
         return None
     return stored.id
 

@@ -77,15 +77,15 @@ class IdempotencyKeys:
         database: where the keys lie.
         blobs: where the bodies lie, in folders `idem-...`.
         ttl_seconds: that an answer is kept.
-        lease_seconds: that an attempt may take before its server counts as dead: the longest time limit of a request
-            and a margin. Leases are not renewed.
+        lease_seconds: that an attempt may take, unless it is renewed, before its server counts as dead: the longest
+            time limit of a request and a margin.
     """
 
     def __init__(self, database: Database, blobs: Blobs, *, ttl_seconds: float, lease_seconds: float) -> None:
         self._database = database
         self._blobs = blobs
         self._ttl = ttl_seconds
-        self._lease = lease_seconds
+        self.lease_seconds = lease_seconds
         dialect: Any = sqlite if database.is_sqlite else postgresql
         self._insert = dialect.insert
 
@@ -126,7 +126,7 @@ class IdempotencyKeys:
         at = (await connection.execute(sa.select(now()))).scalar_one()
         fresh: dict[str, Any] = {
             "fingerprint": fingerprint,
-            "lease_until": at + self._lease,
+            "lease_until": at + self.lease_seconds,
             "status": None,
             "headers": sa.null(),
             "media_type": None,
@@ -147,7 +147,7 @@ class IdempotencyKeys:
             if row is not None:
                 break  # else it was removed between the two
         at = (await connection.execute(sa.select(now()))).scalar_one()  # the lock may have been waited for
-        running = row.lease_until is not None and at < row.lease_until <= at + 2 * self._lease
+        running = row.lease_until is not None and at < row.lease_until <= at + 2 * self.lease_seconds
         ran_out = row.expires_at <= at and not running
         if row.fingerprint != fingerprint and not ran_out:
             raise IdempotencyMismatch
@@ -156,9 +156,22 @@ class IdempotencyKeys:
             raise IdempotencyInFlight(retry_after=min(usual, row.lease_until - at))
         if row.lease_until is None and not ran_out:
             return _Found(None, row)
-        fresh |= {"lease_until": at + self._lease, "expires_at": at + self._ttl}
+        fresh |= {"lease_until": at + self.lease_seconds, "expires_at": at + self._ttl}
         await connection.execute(sa.update(table).where(_is(asked)).values(fence=row.fence + 1, **fresh))
         return _Found(replace(asked, fence=row.fence + 1), stale=replace(asked, fence=row.fence))
+
+    async def renew(self, attempt: Attempt) -> None:
+        """It is still worked on; nothing happens where it was taken over.
+
+        Raises:
+            StorageUnavailable: see `Database.write`.
+        """
+        async with self._database.write() as connection:
+            await connection.execute(
+                sa.update(table)
+                .where(_is(attempt), table.c.fence == attempt.fence, table.c.lease_until.is_not(None))
+                .values(lease_until=now() + self.lease_seconds)
+            )
 
     async def finish(self, attempt: Attempt, answer: Answer) -> bool:
         """Keep the answer; False where the attempt had been taken over, and another's answer is the one that counts.
@@ -209,7 +222,7 @@ class IdempotencyKeys:
     async def sweep(self) -> None:
         """Let go what is over its time, and bodies that a crash left without a row."""
         at = now()
-        running = sa.and_(table.c.lease_until > at, table.c.lease_until <= at + 2 * self._lease)
+        running = sa.and_(table.c.lease_until > at, table.c.lease_until <= at + 2 * self.lease_seconds)
         async with self._database.write() as connection:
             over = sa.or_(table.c.lease_until.is_(None), sa.not_(running))
             removed = await connection.execute(
@@ -221,7 +234,7 @@ class IdempotencyKeys:
         for attempt in gone:
             await self._blobs.delete_folder(_folder(attempt))
         # A body is put before its row says for how long: older than this, no row can name it.
-        for folder in await self._blobs.folders(older_than=self._ttl + 2 * self._lease):
+        for folder in await self._blobs.folders(older_than=self._ttl + 2 * self.lease_seconds):
             if folder.startswith(PREFIX):
                 await self._blobs.delete_folder(folder)
 
