@@ -61,4 +61,6 @@ def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
     finally:
         disk.free()
         if real:
-            subprocess.run(["umount", str(folder)], check=True)
+            subprocess.run(
+                ["umount", "-l", str(folder)], check=True
+            )  # somebody may still have a file open there

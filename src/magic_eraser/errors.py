@@ -316,6 +316,7 @@ class Draining(EraserError):
     title_zh = "服务器正在关闭，不再接收新任务。"
     hint = "Try again after Retry-After seconds; another instance will answer."
     hint_zh = "请稍后再试。"
+    usual_wait = 5.0
 
 
 class StorageUnavailable(EraserError):

@@ -37,7 +37,7 @@ async def _caller(request: Request) -> Principal:
 
 async def _open(request: Request) -> None:
     if _of(request).admission.draining:
-        raise Draining(retry_after=5)
+        raise Draining
 
 
 async def _seconds(

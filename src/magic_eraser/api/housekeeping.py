@@ -32,6 +32,8 @@ async def keep_house(rooms: Rooms) -> None:
     while True:
         for chore in _chores(rooms):
             await _done(chore)
+        if rooms.activity.asleep:
+            await rooms.database.close()
         if rooms.admission.running == 0:
             await asyncio.to_thread(memory.give_back)
         if not rooms.activity.asleep:

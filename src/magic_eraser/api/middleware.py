@@ -63,7 +63,7 @@ class RequestContext:
             status = Cancelled.status
         except asyncio.CancelledError:  # the server ends, and waits no longer for what runs
             if status == 0:
-                await problem(Request(scope), Draining(retry_after=5))(scope, receive, send_with_id)
+                await problem(Request(scope), Draining())(scope, receive, send_with_id)
         except Exception:
             log.exception("request_failed")
             if status == 0:

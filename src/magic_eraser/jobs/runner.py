@@ -253,6 +253,14 @@ class JobRunner:
         except Exception:
             log.exception("item_not_ended", job=claimed.job_id, index=claimed.index)
 
+    async def _soon(self, step: Callable[[], Awaitable[T]]) -> T:
+        """A server that leaves does not wait for the time limits of a database that answers nothing."""
+        try:
+            async with asyncio.timeout(PATIENCE_LEAVING if self._stopping else None):
+                return await step()
+        except TimeoutError as error:
+            raise StorageUnavailable from error
+
     async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
         """Do it, also where the database is away, or has no room, for a while: not for longer than others leave the
         item alone."""
@@ -261,7 +269,7 @@ class JobRunner:
         pause = 0.1
         while True:
             try:
-                return await step()
+                return await self._soon(step)
             except OUT_OF_REACH:
                 patience = PATIENCE_LEAVING if self._stopping else self._claims.lease_seconds
                 if loop.time() + pause > begin + patience:

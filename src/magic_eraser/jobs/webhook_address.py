@@ -74,10 +74,13 @@ class Gate:
                 addresses = tuple(await self._resolve(host, port))
         except (OSError, UnicodeError, TimeoutError):
             addresses = ()
-        if not addresses:
-            raise _refused(f'the host "{host[:100]}" is not known', f"无法解析主机“{host[:100]}”")
-        if host.lower().rstrip(".") not in self._hosts and not all(map(self._is_open, addresses)):
-            raise _refused(f'"{host[:100]}" is not on the open internet', f"“{host[:100]}”不是公网地址")
+        allowed = host.lower().rstrip(".") in self._hosts
+        if not addresses or not (allowed or all(map(self._is_open, addresses))):
+            # one sentence for both: which names are known inside is nobody's business
+            raise _refused(
+                f'"{host[:100]}" is not known, or not on the open internet',
+                f"“{host[:100]}”无法解析，或不是公网地址",
+            )
         return Destination(url, addresses)
 
     def _is_open(self, address: str) -> bool:

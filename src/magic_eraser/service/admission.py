@@ -16,7 +16,6 @@ from magic_eraser.models.watch import Watch
 from magic_eraser.service.line import Line, Waiter
 
 LONGEST_ADVICE = 60.0
-DRAINING_SECONDS = 5.0
 FIRST_GUESS = 1.0
 """Seconds that a slot is held, before any was."""
 WEIGHT_OF_LAST = 0.2
@@ -143,7 +142,7 @@ class SlotAdmission:
     def _check(self, principal: Principal, now: float) -> _Turn | None:
         """Who has to make room for a newcomer; nobody where there is some."""
         if self.draining:
-            raise Draining(retry_after=DRAINING_SECONDS)
+            raise Draining
         if self._free or len(self._line) < self.depth:
             return None
         crowder = self._line.crowder(principal.party, principal.priority, now)

@@ -158,7 +158,7 @@ class EraseService:
         if key is None:
             return await self._admitted(principal, request, watch, stages, prepaid, None)
         result, shared = await self._flights.run(
-            key,
+            f"{principal.priority:d}:{key}",  # or somebody would wait in the place of an equal item of a job
             lambda: self._admitted(principal, request, watch, stages, prepaid, key),
             watch.remaining(),
         )

@@ -18,10 +18,15 @@ import gradio as gr
 from fastapi import FastAPI
 from gradio.i18n import I18nData
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount
 
+from magic_eraser.errors import StorageFull
 from magic_eraser.models.catalog import AUTO
 from magic_eraser.models.inpainter import Effort
 from magic_eraser.service.erase import EraseService
+from magic_eraser.service.files import is_full
 from magic_eraser.ui.simple_mode import Arrive, Handlers, as_owner
 from magic_eraser.ui.simple_mode_guard import GuardedBlocks, OnlyWhatIsUsed
 from magic_eraser.ui.simple_mode_text import TEXTS, TITLE, Language, first_language
@@ -109,7 +114,22 @@ def _mount(blocks: GuardedBlocks, i18n: gr.I18n, max_body_bytes: int | None) -> 
     )
     # Gradio checks that a file was uploaded by a visitor only where this is set, and a mount does not set it.
     blocks.has_launched = True
+    _tell_a_full_disk(host)
     return host
+
+
+def _tell_a_full_disk(host: FastAPI) -> None:
+    """Gradio's own upload writes files, and leaves the failure of that to whoever is outside."""
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        if not (isinstance(error, OSError) and is_full(error)):
+            raise error
+        chinese = first_language(request.headers.get("accept-language", "")) == "zh"
+        return PlainTextResponse(StorageFull().sentence("zh" if chinese else "en"), StorageFull.status)
+
+    for route in host.routes:
+        if isinstance(route, Mount) and isinstance(route.app, FastAPI):
+            route.app.add_exception_handler(OSError, refuse)
 
 
 def _i18n() -> gr.I18n:

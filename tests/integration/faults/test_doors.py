@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 import httpx2
-import pytest
 
 from crowd import client_at, over, post_erase, post_job, wait_until
 from simple_mode_calls import told, uploaded
@@ -103,13 +102,12 @@ def test_a_full_queue(start, pair):
     assert "Traceback" not in server.log
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_that_leaves(start, pair, number):
+def test_a_server_that_leaves(start, pair):
     server = start(slow=2.5)
     with ExitStack() as stack:
         stack.enter_context(one_at_work(server, pair))
         client = stack.enter_context(client_at(server.url))
-        server.signal(number)
+        server.signal(signal.SIGTERM)
         wait_until(lambda: '"draining"' in server.log)
         for door, ask in DOORS.items():
             judge(door, ask(client, pair, {}), 503, "draining")

@@ -115,6 +115,10 @@ if may_mount():  # root on a machine; a server that runs cannot be kept from wri
             refused_there = told(client, files)
             assert refused_there.startswith("event: error")
             assert "no room left" in refused_there
+            sent = {"files": ("x.png", bytes(100_000), "image/png")}
+            upload_there = client.post("/ui/gradio_api/upload", files=sent)
+            assert upload_there.status_code == 507
+            assert "no room left" in upload_there.text
             disk.free()
             assert told(client, files).startswith("event: complete")
         assert "Traceback" not in server.log

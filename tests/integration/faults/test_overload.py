@@ -9,7 +9,7 @@ import httpx2
 
 from crowd import Crowd, client_at, plain, post_erase
 
-CLIENTS, SECONDS = 40, 10.0
+CLIENTS, SECONDS = 40, 8.0
 DEADLINE = 2.0
 MOST_GROWTH = 150 * 1024**2
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from magic_eraser.accounts.principal import LOCAL_OWNER, Principal
+from magic_eraser.accounts.principal import LOCAL_OWNER, Principal, Priority
 from magic_eraser.billing.quota import Reservation
 from magic_eraser.errors import (
     Cancelled,
@@ -172,6 +172,26 @@ def test_one_of_two_equal_callers_may_go_and_the_work_goes_on(build, slow, diary
 
     assert run(story()).model == "slow"
     assert (len(slow.asked), slow.stopped_by) == (1, [])
+
+
+def test_nobody_waits_in_the_place_of_an_equal_item_of_a_job(build, slow, coffee_png, dot_png):
+    ended = []
+
+    async def story():
+        service = build(admission=SlotAdmission(slots=1, depth=8))
+
+        async def erase(name: str, priority: Priority, seed: int = 0) -> None:
+            await service.erase(
+                replace(LOCAL_OWNER, priority=priority), request(coffee_png, dot_png, seed=seed)
+            )
+            ended.append(name)
+
+        other = asyncio.create_task(erase("other", Priority.NORMAL, seed=1))
+        await asyncio.to_thread(slow.begun.acquire)
+        await asyncio.gather(erase("item", Priority.BATCH), erase("request", Priority.NORMAL), other)
+
+    run(story())
+    assert ended == ["other", "request", "item"]
 
 
 def test_a_failure_charges_nothing(build, diary, coffee_png, dot):
