@@ -18,8 +18,9 @@ from soak_requests import Client
 
 JOBS_SECONDS = 180.0
 """For jobs that were open when the last client left."""
-SWEEP_SECONDS = 200.0
-"""For files that a crash left behind: two rounds of the servers' housekeeping, and what is older than a minute goes."""
+SWEEP_SECONDS = 330.0
+"""For files that a crash left behind: pictures of a job that was never accepted go after 180 s, with the next round of
+the servers' housekeeping; so do bodies of answers that no key names, a minute and two leases old."""
 SPARE_DESCRIPTORS = 40
 """Connections to databases and cache that a server may have opened since its start."""
 MOST_MIB = 700.0

@@ -10,8 +10,9 @@ from magic_eraser.db.database import Database
 from magic_eraser.jobs.tables import jobs
 from magic_eraser.service.idempotency.keys import PREFIX as OF_ANSWERS
 
-ORPHAN_SECONDS = 3600.0
-"""After which pictures without a job are those of one that was never accepted."""
+ORPHAN_SECONDS = 180.0
+"""After the last of its pictures came, a job without a row was never accepted: the next one takes a second, the row
+after the last one less."""
 JOBS_AT_ONCE = 10
 """In one transaction: their items, a thousand each, go with them."""
 STEPS = 50

@@ -182,7 +182,7 @@ def test_sweeping_takes_what_is_over_its_time_and_pictures_of_no_job(open_house)
     asyncio.run(story())
 
 
-def test_orphans_go_after_an_hour_but_answers_of_idempotency_keys_stay(open_house):
+def test_orphans_go_after_a_while_but_answers_of_idempotency_keys_stay(open_house):
     async def story():
         async with open_house() as house:
             job = await house.job()
