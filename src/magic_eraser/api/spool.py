@@ -59,6 +59,7 @@ class Spool:
         self._tail = bytearray()
         self._file: RawFile | None = None
         self._written = 0
+        self._digests: dict[tuple[int, int], bytes] = {}
         self._close: Callable[[], object] | None = None
         self._lock = threading.Lock()
         self._holds = 0
@@ -85,6 +86,16 @@ class Spool:
         """Nothing more will come. Raises as `settle` does."""
         if self._file is not None and self._tail:
             await asyncio.to_thread(self._flush)
+
+    def digest(self, upload: Upload) -> bytes:
+        """SHA-256 of a piece, 32 bytes, made once; raises as `read` does."""
+        place = upload.offset, upload.length
+        if place not in self._digests:
+            digest = hashlib.sha256()
+            for chunk in upload.chunks():
+                digest.update(chunk)
+            self._digests[place] = digest.digest()
+        return self._digests[place]
 
     def read(self, offset: int, length: int) -> bytes:
         """A piece, once all is in.
@@ -164,7 +175,6 @@ class Upload:
         filename: as the client calls it, not to be trusted; empty where it has none.
         content_type: as the client says, empty where it does not.
         length: bytes.
-        digest: SHA-256 of them, 32 bytes.
     """
 
     name: str
@@ -172,7 +182,6 @@ class Upload:
     content_type: str
     offset: int
     length: int
-    digest: bytes
     spool: Spool = field(repr=False, compare=False)
 
     def read(self) -> bytes:
@@ -185,8 +194,9 @@ class Upload:
             yield self.spool.read(self.offset + start, min(size, self.length - start))
 
     def sha256(self) -> bytes:
-        """Known since it came in."""
-        return self.digest
+        """Made when it is first asked for, in a thread of whoever asks: as the body comes in, the event loop would wait
+        three times a request for its turn among the threads (0.7 ms of 1 MP under load)."""
+        return self.spool.digest(self)
 
     def held(self) -> AbstractContextManager[None]:
         """For work that may go on when the request is over: it can be read meanwhile."""
@@ -194,18 +204,16 @@ class Upload:
 
 
 class Incoming:
-    """An upload while it comes in; what is appended goes to the spool and into the digest."""
+    """An upload while it comes in; what is appended goes to the spool."""
 
     def __init__(self, spool: Spool, name: str = "", filename: str = "", content_type: str = "") -> None:
         self._spool = spool
         self._about = (name, filename, content_type)
         self._offset = spool.size
-        self._digest = hashlib.sha256()
 
     def append(self, data: Buffer) -> None:
-        self._digest.update(data)
         self._spool.append(data)
 
     def finish(self) -> Upload:
         length = self._spool.size - self._offset
-        return Upload(*self._about, self._offset, length, self._digest.digest(), self._spool)
+        return Upload(*self._about, self._offset, length, self._spool)

@@ -25,7 +25,7 @@ from magic_eraser.service.admission import Admission, NullAdmission
 from magic_eraser.service.cache import Cache, NullCache
 from magic_eraser.service.cache.key import Where, key_of
 from magic_eraser.service.flights import Flights
-from magic_eraser.service.inpainting import Inpainting, Job
+from magic_eraser.service.inpainting import Inpainting, Job, Plan
 from magic_eraser.service.kept import from_kept, to_kept
 from magic_eraser.service.request import (
     ROUGH,
@@ -221,11 +221,10 @@ class EraseService:
         self, request: EraseRequest, watch: Watch, stages: Stages, key: str | None
     ) -> EraseResult:
         with stages.stage("decode"):
-            photo, mask = await self._workers.run(watch, self._decode, request)
+            photo, mask, plan = await self._workers.run(watch, self._open, request, watch)
         watch.progress(DECODED)
         with stages.stage("filter"):
             await self._filter.check(photo, watch)
-        plan = await self._workers.run(watch, self._inpainting.plan, request.options, mask, watch)
         stages.model = plan.steps[-1].model
         with stages.stage("inpaint"):
             job = Job(photo, mask, request.options, watch.part(DECODED, FILLED))
@@ -254,12 +253,14 @@ class EraseService:
 
     # --- the steps ------------------------------------------------------------------------------------
 
-    def _decode(self, request: EraseRequest) -> tuple[Photo, Mask]:
+    def _open(self, request: EraseRequest, watch: Watch) -> tuple[Photo, Mask, Plan]:
+        """Picture and mask decoded, and which models they are for: in one thread, as every change of threads costs."""
         image, mask = request.image, request.mask
         photo = image if isinstance(image, Photo) else decode(_read(image), max_pixels=self._max_pixels)
         hole = mask if isinstance(mask, np.ndarray) else decode_mask(_read(mask), max_pixels=self._max_pixels)
         options = request.options
-        return photo, prepare_mask(hole, photo, dilate=options.dilate, feather=options.feather)
+        prepared = prepare_mask(hole, photo, dilate=options.dilate, feather=options.feather)
+        return photo, prepared, self._inpainting.plan(options, prepared, watch)
 
     async def _encode(self, photo: Photo, request: EraseRequest, watch: Watch) -> Encoded | None:
         output = request.output
