@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from magic_eraser.api.base64_text import LONGEST
+from magic_eraser.api.body.base64_text import LONGEST
 
 LONG_BROKEN = "*" * (LONGEST + 1)
 

@@ -10,11 +10,11 @@ from pydantic import BaseModel, Field, PlainValidator, TypeAdapter, ValidationEr
 from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
-from magic_eraser.api import base64_text
-from magic_eraser.api.base64_text import NotBase64
-from magic_eraser.api.bodies import read_body, read_json_body
+from magic_eraser.api.body import base64_text
+from magic_eraser.api.body.base64_text import NotBase64
+from magic_eraser.api.body.read import read_body, read_json_body
+from magic_eraser.api.body.spool import Upload
 from magic_eraser.api.problems import translate
-from magic_eraser.api.spool import Upload
 from magic_eraser.errors import EraserError, InvalidImage, InvalidMask, ValidationFailed
 from magic_eraser.imaging.mask import MAX_GROWTH, Growth
 

@@ -14,9 +14,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from magic_eraser.api.body.spool import SPOOLS, Spool
 from magic_eraser.api.metered import rate_headers
 from magic_eraser.api.problems import problem
-from magic_eraser.api.spool import SPOOLS, Spool
 from magic_eraser.errors import BodyTooLarge, Cancelled, Draining, InternalError, RequestTimeout
 from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.telemetry.metrics import Metrics

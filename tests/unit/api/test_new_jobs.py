@@ -12,8 +12,8 @@ import pytest
 from starlette.requests import Request
 
 from magic_eraser.api.accept import prefers_async
+from magic_eraser.api.body.spool import Incoming, Spool, Upload
 from magic_eraser.api.new_jobs import UploadFile
-from magic_eraser.api.spool import Incoming, Spool, Upload
 
 
 def upload(content: bytes) -> Upload:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from magic_eraser.api.bodies import read_body
+from magic_eraser.api.body.read import read_body
 from magic_eraser.api.deps import Caller, KeepingAsked, TheRooms, WhileOpen
 from magic_eraser.api.events import HIGHEST_ID, MEDIA_TYPE, EventResponse, follow, last_seen
 from magic_eraser.api.idempotent import TakesKey, once

@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from magic_eraser.api.json_text import MOST_REST, JsonReader
-from magic_eraser.api.multipart import MultipartReader
-from magic_eraser.api.spool import SPOOLS, Spool
+from magic_eraser.api.body.json_text import MOST_REST, JsonReader
+from magic_eraser.api.body.multipart import MultipartReader
+from magic_eraser.api.body.spool import SPOOLS, Spool
 from magic_eraser.errors import BodyTooLarge, ValidationFailed
 
 SLICE = 256 * 1024

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from magic_eraser.api.spool import IN_MEMORY, Incoming, Spool, unnamed_file
+from magic_eraser.api.body.spool import IN_MEMORY, Incoming, Spool, unnamed_file
 from magic_eraser.errors import StorageFull
 
 

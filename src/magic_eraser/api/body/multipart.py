@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from magic_eraser.api.base64_text import LONG, LONGEST, Base64Text, NotBase64, looks_like_base64
-from magic_eraser.api.spool import Incoming, Spool, Upload
+from magic_eraser.api.body.base64_text import LONG, LONGEST, Base64Text, NotBase64, looks_like_base64
+from magic_eraser.api.body.spool import Incoming, Spool, Upload
 from magic_eraser.errors import BodyTooLarge, ValidationFailed
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect, Request
 
-from magic_eraser.api.base64_text import LONG, LONGEST, NOT_BASE64, Base64Text
-from magic_eraser.api.bodies import read_body, read_json_body
-from magic_eraser.api.json_text import JsonReader
-from magic_eraser.api.spool import SPOOLS, Spool, Upload
+from magic_eraser.api.body.base64_text import LONG, LONGEST, NOT_BASE64, Base64Text
+from magic_eraser.api.body.json_text import JsonReader
+from magic_eraser.api.body.read import read_body, read_json_body
+from magic_eraser.api.body.spool import SPOOLS, Spool, Upload
 from magic_eraser.errors import BodyTooLarge, EraserError, StorageFull, ValidationFailed
 
 

@@ -7,8 +7,8 @@ import re
 import secrets
 from typing import Any
 
-from magic_eraser.api.base64_text import LONG, LONGEST, Base64Text, NotBase64, looks_like_base64
-from magic_eraser.api.spool import Spool, Upload
+from magic_eraser.api.body.base64_text import LONG, LONGEST, Base64Text, NotBase64, looks_like_base64
+from magic_eraser.api.body.spool import Spool, Upload
 from magic_eraser.errors import BodyTooLarge, ValidationFailed
 
 MOST_REST = 1024 * 1024

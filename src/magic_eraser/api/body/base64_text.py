@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 
-from magic_eraser.api.spool import Buffer, Incoming, Spool, Upload
+from magic_eraser.api.body.spool import Buffer, Incoming, Spool, Upload
 
 LONG = 1024
 """A text that is longer, and looks like base64, is taken for a picture; prompts are shorter than that."""
