@@ -39,3 +39,18 @@ def _sqlite_now(_element: now, _compiler: Any, **_options: Any) -> str:
 @compiles(now, "postgresql")
 def _postgresql_now(_element: now, _compiler: Any, **_options: Any) -> str:
     return "(extract(epoch from clock_timestamp())::double precision)"
+
+
+def has_come(
+    moment: sa.ColumnElement[float], longest: float, at: sa.ColumnElement[float] | None = None
+) -> sa.ColumnElement[bool]:
+    """Whether a moment in the future is here: the end of a lease, of a pause. One that lies further ahead than it can
+    was written before the clock was set back, and counts as past.
+
+    Args:
+        moment: a column of `Seconds`.
+        longest: seconds that it was at most ahead when it was written.
+        at: the present; `now()` where None.
+    """
+    present = now() if at is None else at
+    return sa.or_(moment <= present, moment > present + 2 * longest)

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from magic_eraser.db.base import now
+from magic_eraser.db.base import has_come
 from magic_eraser.jobs.endings import OPEN
 from magic_eraser.jobs.tables import ItemState, job_items, jobs
 
@@ -18,11 +18,10 @@ JOBS_LOOKED_AT = 20
 
 
 def due(lease_seconds: float) -> sa.ColumnElement[bool]:
-    """Items to be begun: those that wait, and those whose server is gone. A moment further ahead than any can be was
-    written before the clock was set back: it counts as past."""
+    """Items to be begun: those that wait, and those whose server is gone."""
     item = job_items.c
-    waited = sa.or_(item.run_at <= now(), item.run_at > now() + 2 * LONGEST_PAUSE)
-    lost = sa.or_(item.lease_until < now(), item.lease_until > now() + 2 * lease_seconds)
+    waited = has_come(item.run_at, LONGEST_PAUSE)
+    lost = has_come(item.lease_until, lease_seconds)
     return sa.or_(
         sa.and_(item.state == ItemState.QUEUED, waited),
         sa.and_(item.state == ItemState.LEASED, lost),

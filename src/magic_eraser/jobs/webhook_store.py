@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from magic_eraser.db.base import now
+from magic_eraser.db.base import has_come, now
 from magic_eraser.db.database import Database
 from magic_eraser.jobs.tables import DeliveryState, jobs, webhook_deliveries
 
@@ -79,12 +79,8 @@ class WebhookStore:
         """One that is due, leased to `owner`; None where none is."""
         rows = webhook_deliveries
         at = self._clock()
-        free = sa.or_(
-            rows.c.lease_until.is_(None),
-            rows.c.lease_until < at,
-            rows.c.lease_until > at + 2 * LEASE_SECONDS,  # the clock was set back
-        )
-        due = sa.or_(rows.c.run_at <= at, rows.c.run_at > at + 2 * WAITS[-1])
+        free = sa.or_(rows.c.lease_until.is_(None), has_come(rows.c.lease_until, LEASE_SECONDS, at))
+        due = has_come(rows.c.run_at, WAITS[-1], at)
         first = (
             sa.select(rows.c.id)
             .where(rows.c.state == DeliveryState.PENDING, due, free)

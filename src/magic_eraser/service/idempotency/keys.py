@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from magic_eraser.db.base import now
+from magic_eraser.db.base import has_come, now
 from magic_eraser.db.blobs import Blobs
 from magic_eraser.db.database import Database
 from magic_eraser.errors import IdempotencyInFlight, IdempotencyMismatch, NotFound, StorageFull
@@ -222,9 +222,8 @@ class IdempotencyKeys:
     async def sweep(self) -> None:
         """Let go what is over its time, and bodies that a crash left without a row."""
         at = now()
-        running = sa.and_(table.c.lease_until > at, table.c.lease_until <= at + 2 * self.lease_seconds)
         async with self._database.write() as connection:
-            over = sa.or_(table.c.lease_until.is_(None), sa.not_(running))
+            over = sa.or_(table.c.lease_until.is_(None), has_come(table.c.lease_until, self.lease_seconds))
             removed = await connection.execute(
                 sa.delete(table)
                 .where(table.c.expires_at <= at, over)
