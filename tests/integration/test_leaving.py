@@ -94,3 +94,34 @@ def test_a_client_in_the_middle_of_its_body_is_told_that_the_server_leaves(start
     assert b'"code":"draining"' in answer
     assert server.process.wait(10) == 0
     assert "Traceback" not in server.log
+
+
+HANGS = """
+import time
+from magic_eraser.api.app import create_app
+from magic_eraser.api.server import run
+from magic_eraser.settings import Settings
+
+class Stuck:
+    backend = "null"
+
+    async def close(self):
+        time.sleep(60)
+
+    async def trim(self):
+        pass
+
+settings = Settings.load()
+run(settings, create_app(settings, cache=Stuck()), closing_seconds=1)
+"""
+
+
+def test_what_does_not_close_does_not_keep_the_process(start, tmp_path):
+    script = tmp_path / "hangs.py"
+    script.write_text(HANGS)
+    server = start(script=script)
+
+    server.signal(signal.SIGTERM)
+
+    assert server.process.wait(10) == 0
+    assert "closing_limit_passed" in server.log

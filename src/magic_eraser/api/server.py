@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import socket
+import threading
 from logging import getLogger
 from types import FrameType
 
@@ -26,12 +28,25 @@ STOPPED_SECONDS = 2.0
 """In which requests that are cancelled answer, before what they work with is closed."""
 
 
-class DrainingServer(uvicorn.Server):
-    """The first SIGTERM or SIGINT empties the house (see `leaving`) and exits 0; the second leaves at once."""
+CLOSING_SECONDS = 15.0
+"""That everything may take to close once the house is empty, or has to be left as it is."""
 
-    def __init__(self, config: uvicorn.Config, rooms: Rooms) -> None:
+
+class DrainingServer(uvicorn.Server):
+    """The first SIGTERM or SIGINT empties the house (see `leaving`) and exits 0; the second leaves at once.
+
+    Args:
+        rooms: what is emptied.
+        closing_seconds: after which the process ends, whatever does not close: a disk or a library that answers nothing
+            must not keep it. Nothing that was accepted is in memory only.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, rooms: Rooms, closing_seconds: float = CLOSING_SECONDS
+    ) -> None:
         super().__init__(config)
         self._rooms = rooms
+        self._closing_seconds = closing_seconds
         self._draining: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -57,6 +72,7 @@ class DrainingServer(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._loop is None or self._rooms.leaving:
             self.should_exit = self.force_exit = True
+            self._end_in_time()
             return
         self._rooms.leaving = True
         # a context of its own: the signal may have come in the middle of somebody's request
@@ -69,14 +85,26 @@ class DrainingServer(uvicorn.Server):
         if not await leave(self._rooms):
             self.force_exit = True
         self.should_exit = True
+        self._end_in_time()
+
+    def _end_in_time(self) -> None:
+        end = threading.Timer(self._closing_seconds, _end)
+        end.daemon = True
+        end.start()
 
 
-def run(settings: Settings, app: FastAPI | None = None) -> None:
+def _end() -> None:
+    log.error("closing_limit_passed")
+    os._exit(0)
+
+
+def run(settings: Settings, app: FastAPI | None = None, *, closing_seconds: float = CLOSING_SECONDS) -> None:
     """Serve until a signal; returns for exit status 0.
 
     Args:
         settings: where to listen, what to log, how long to drain.
         app: made by `create_app(settings)` where None.
+        closing_seconds: see `DrainingServer`.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -105,7 +133,7 @@ def run(settings: Settings, app: FastAPI | None = None) -> None:
     )
     listener = _listen(server.host, server.port)
     try:
-        DrainingServer(config, app.state.rooms).run(sockets=[listener])
+        DrainingServer(config, app.state.rooms, closing_seconds).run(sockets=[listener])
     finally:
         listener.close()
 
