@@ -138,6 +138,10 @@ class Client:
             if response is None or response.status_code != 200:
                 return
             self.whole("round", response.content, SMALL)
+            if (
+                "x-eraser-image-id" not in response.headers
+            ):  # the picture is done, and the disk too full to keep it
+                return
             image_id = response.headers["x-eraser-image-id"]
         await self.ask("forget", "DELETE", f"/v1/images/{image_id}", frozenset({200, 204}))
 
