@@ -19,7 +19,7 @@ run: $(VENV)/.run ## Install what is needed and serve page and API on port 7860
 	$(BIN)/magic-eraser serve
 
 test: $(VENV)/.dev ## Install what the tests need and run them all
-	$(BIN)/python -m pytest
+	scripts/test.sh $(BIN)/python
 
 lint: $(VENV)/.dev ## Check style, types, the direction of imports and generated files
 	$(BIN)/ruff check .
