@@ -13,10 +13,12 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from magic_eraser.db.blobs import Blobs
+from magic_eraser.errors import StorageUnavailable
 from magic_eraser.imaging.codec import extension_of
 from magic_eraser.jobs.job import Item
 
 REPORT = "report.json"
+PATIENCE_SECONDS = 30.0
 UTF8 = 0x0800
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
@@ -43,10 +45,22 @@ async def stream(blobs: Blobs, items: Sequence[Item], report: Mapping[str, Any])
     yield text
     done = [item for item in items if item.success and item.result_blob is not None]
     for item, name in zip(done, names(done), strict=True):
-        data = await blobs.get(str(item.result_blob))
+        data = await _patiently(blobs, str(item.result_blob))
         yield await asyncio.to_thread(writer.header, name, data, time.time())
         yield data
     yield writer.end()
+
+
+async def _patiently(blobs: Blobs, blob_id: str) -> bytes:
+    """A result, also where the database is away for a while: the beginning of the ZIP is with the client already."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return await blobs.get(blob_id)
+        except StorageUnavailable:
+            if time.monotonic() > give_up:
+                raise
+        await asyncio.sleep(0.5)
 
 
 def names(items: Iterable[Item]) -> list[str]:

@@ -15,7 +15,7 @@ from dataclasses import replace
 import pytest
 
 from magic_eraser.db.blobs import FileBlobs
-from magic_eraser.errors import NotFound
+from magic_eraser.errors import NotFound, StorageUnavailable
 from magic_eraser.jobs import archive
 from magic_eraser.jobs.archive import ZipWriter
 from magic_eraser.jobs.job import Item
@@ -91,6 +91,25 @@ def test_one_result_is_in_memory_at_a_time(tmp_path):
         async for piece in archive.stream(blobs, items, {}):
             sent += piece == b"x" * 10
             assert blobs.got - sent <= 1
+
+    asyncio.run(story())
+
+
+def test_a_database_that_is_away_for_a_moment_does_not_cut_it_off(tmp_path):
+    class Away(FileBlobs):
+        asked = 0
+
+        async def get(self, blob_id):
+            self.asked += 1
+            if self.asked == 1:
+                raise StorageUnavailable
+            return await super().get(blob_id)
+
+    async def story():
+        blobs, pieces = Away(tmp_path), []
+        items = [replace(DONE, result_blob=await blobs.put("job", b"one"))]
+        await gather(archive.stream(blobs, items, {}), pieces)
+        assert zipfile.ZipFile(io.BytesIO(b"".join(pieces))).read("a.jpg") == b"one"
 
     asyncio.run(story())
 
