@@ -32,16 +32,8 @@ MAGIC = (
 )  # fmt: skip
 """How archives and packed files begin: ZIP, RAR, 7z, gzip, bzip2, xz, zstd, lz4, CAB, xar, ar."""
 TAR, TAR_AT = b"ustar", 257
-_BROKEN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    struct.error,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-)
-"""What `zipfile` raises for bytes that are not as they should be."""
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, RuntimeError, ValueError)
+"""What `zipfile` raises for bytes that are not as they should be; RuntimeError for methods it does not know, too."""
 
 
 @dataclass(frozen=True, slots=True)

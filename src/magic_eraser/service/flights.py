@@ -67,9 +67,10 @@ class Flights(Generic[T]):
 
         def land(task: asyncio.Task[T]) -> None:
             self._forget(key, flight)
-            if not task.cancelled() and (
-                error := task.exception()
-            ):  # seen, though perhaps nobody waits any more
+            error = (
+                None if task.cancelled() else task.exception()
+            )  # seen, though perhaps nobody waits any more
+            if error is not None:
                 flight.trace = error.__traceback__
 
         flight.task.add_done_callback(land)
