@@ -69,5 +69,5 @@ $(VENV)/.run: $(VENV)/bin/python pyproject.toml $(CONSTRAINTS)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml $(CONSTRAINTS)
-	$(PIP) install -q -c $(CONSTRAINTS) -e '.[ui,heif,postgres,redis,torch,onnx,mat,diffusers,dev]'
+	$(PIP) install -q -c $(CONSTRAINTS) -e '.[ui,heif,postgres,redis,billing,torch,onnx,mat,diffusers,dev]'
 	@touch $@ $(VENV)/.run

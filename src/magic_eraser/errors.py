@@ -149,6 +149,26 @@ class PaymentRequired(EraserError):
     hint_zh = "请充值或升级套餐。"
 
 
+class InsufficientScope(EraserError):
+    """The credential is good, but not for this (RFC 6750, 3.1)."""
+
+    code = "insufficient_scope"
+    status = 403
+    title = "The key or token may not do this."
+    title_zh = "该密钥或令牌没有此权限。"
+    hint = "Use one that has the scope, or ask the operator for it."
+    hint_zh = "请使用具有该权限的密钥，或联系管理员。"
+
+
+class AccountDisabled(EraserError):
+    code = "account_disabled"
+    status = 403
+    title = "This account is disabled."
+    title_zh = "此账户已停用。"
+    hint = "Ask the operator."
+    hint_zh = "请联系管理员。"
+
+
 class PlanForbidsModel(EraserError):
     code = "plan_forbids_model"
     status = 403
@@ -223,6 +243,17 @@ class IdempotencyInFlight(EraserError):
     hint = "Wait for it, then ask again with the same key."
     hint_zh = "请等待其完成后，用同一个键再次请求。"
     usual_wait = 2.0
+
+
+class Conflict(EraserError):
+    """Somebody else changed the same thing at the same time, or it is already as asked."""
+
+    code = "conflict"
+    status = 409
+    title = "That does not go with how things are now."
+    title_zh = "与当前状态冲突。"
+    hint = "Look at it again, then decide anew."
+    hint_zh = "请刷新后重新操作。"
 
 
 class BodyTooLarge(EraserError):
@@ -317,6 +348,18 @@ class Draining(EraserError):
     hint = "Try again after Retry-After seconds; another instance will answer."
     hint_zh = "请稍后再试。"
     usual_wait = 5.0
+
+
+class ProviderUnavailable(EraserError):
+    """Whom we ask about payments or tokens does not answer."""
+
+    code = "provider_unavailable"
+    status = 503
+    title = "A service that this needs does not answer."
+    title_zh = "所依赖的外部服务暂时无法访问。"
+    hint = "Try again after Retry-After seconds; nothing was charged."
+    hint_zh = "请稍后再试；本次未扣费。"
+    usual_wait = 10.0
 
 
 class StorageUnavailable(EraserError):

@@ -210,6 +210,44 @@ class JobSettings(_Section):
     """Hosts, addresses or networks, comma-separated, that webhooks may go to although they are private."""
 
 
+class AuthSettings(_Section):
+    mode: Literal["off", "optional", "required"] = "off"
+    """Whether callers are asked who they are: `off` (one local owner, no limits), `optional` (callers without
+    credentials are on the default plan, counted by address), `required`."""
+    jwt_secret: SecretStr = SecretStr("")
+    """Secret of HS256 tokens, at least 32 bytes; without it or `ERASER_AUTH__JWKS_URL` no token is accepted."""
+    jwks_url: str = ""
+    """Where the keys of RS256 and ES256 tokens are published, such as `https://id.example/.well-known/jwks.json`."""
+    issuer: str = ""
+    """The `iss` that tokens must have; required with `ERASER_AUTH__JWKS_URL`."""
+    audience: str = ""
+    """The `aud` that tokens must have; required with `ERASER_AUTH__JWKS_URL`."""
+    leeway_seconds: float = Field(default=30, ge=0, le=60)
+    """Seconds by which the clocks of whoever issues tokens and of this server may differ."""
+    key_pepper: SecretStr = SecretStr("")
+    """Secret with which API keys are digested, at least 32 bytes. Unset beside SQLite, one is made in the data folder;
+    with PostgreSQL it must be given, and be the same on all servers."""
+    token_seconds: int = Field(default=3600, ge=60)
+    """Seconds that tokens made by `magic-eraser tokens issue` are good for, unless it is told otherwise."""
+
+
+class BillingSettings(_Section):
+    provider: Literal["manual", "stripe"] = "manual"
+    """How plans are paid for: an admin marks payments, or Stripe (needs the extra `billing`)."""
+    grace_days: float = Field(default=7, ge=0)
+    """Days that a plan stays after its payment failed or is late."""
+    hold_seconds: float = Field(default=900, ge=60)
+    """Seconds after which a call that never came to an end, as its server died, gives back what it held."""
+    stripe_key: SecretStr = SecretStr("")
+    """Secret key of the Stripe account."""
+    stripe_webhook_secret: SecretStr = SecretStr("")
+    """Signing secret of the webhook at Stripe."""
+    stripe_api_base: str = ""
+    """Another address of Stripe's API, as for tests; empty for Stripe's own."""
+    return_url: str = ""
+    """Where Stripe sends a buyer back to: our page; the address of the request where unset."""
+
+
 class LogSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity that is written."""
@@ -232,6 +270,8 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("magic-eraser")))
     """Folder for everything that is kept: database, cache, uploads, results. The user's data folder where unset."""
+    plans_file: Path | None = None
+    """TOML file of plans; those that come with the program where unset. Read again on SIGHUP."""
     server: ServerSettings = Field(default_factory=ServerSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     queue: QueueSettings = Field(default_factory=QueueSettings)
@@ -243,6 +283,8 @@ class Settings(BaseSettings):
     cache: CacheSettings = Field(default_factory=CacheSettings)
     idempotency: IdempotencySettings = Field(default_factory=IdempotencySettings)
     jobs: JobSettings = Field(default_factory=JobSettings)
+    auth: AuthSettings = Field(default_factory=AuthSettings)
+    billing: BillingSettings = Field(default_factory=BillingSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 
     @classmethod

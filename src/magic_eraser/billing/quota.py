@@ -10,13 +10,30 @@ from magic_eraser.accounts.principal import Principal
 if TYPE_CHECKING:  # the library needs no database
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from magic_eraser.accounts.plans import Plan
+
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A hold on `units` of the caller's quota."""
+    """A hold on one call of the caller's.
+
+    Attributes:
+        id: by which it is settled or released; empty where nothing is counted.
+        units: the weight of the model: how many times the price of a call is held.
+        unit_price: milli-cents.
+        plan: of the caller, as the database has it now; None where there is none.
+        day: the day it counts for.
+        left: calls of that day that are left beside this one; None for no limit.
+        resets_at: when the next day begins, seconds since 1970; None for no limit.
+    """
 
     id: str
     units: int
+    unit_price: int = 0
+    plan: Plan | None = None
+    day: str = ""
+    left: int | None = None
+    resets_at: float | None = None
 
 
 class Quota(Protocol):
@@ -29,17 +46,19 @@ class Quota(Protocol):
     async def reserve(
         self, principal: Principal, units: int, within: AsyncConnection | None = None
     ) -> Reservation:
-        """Hold `units`, or raise `QuotaExhausted`, `PaymentRequired` or a `PlanForbids...`."""
+        """Hold a call of weight `units`, or raise `QuotaExhausted`, `PaymentRequired`, or one of 401 and 403 where the
+        caller's user or key is not good any more."""
         ...
 
     async def settle(
         self, reservation: Reservation, units: int, within: AsyncConnection | None = None
     ) -> None:
-        """The work is done and cost `units` (at most what was held). A second call does nothing."""
+        """The work is done and weighs `units` (at most what was held; 0 costs nothing and counts no call). A second
+        call does nothing."""
         ...
 
     async def release(self, reservation: Reservation, within: AsyncConnection | None = None) -> None:
-        """The work failed or was never done: nothing is charged. A second call does nothing."""
+        """The work failed or was never done: nothing is charged. A second call does nothing. Only `id` is looked at."""
         ...
 
 
@@ -49,7 +68,7 @@ class NullQuota:
     async def reserve(
         self, principal: Principal, units: int, within: AsyncConnection | None = None
     ) -> Reservation:
-        return Reservation(id="", units=units)
+        return Reservation(id="", units=units, plan=principal.plan)
 
     async def settle(
         self, reservation: Reservation, units: int, within: AsyncConnection | None = None

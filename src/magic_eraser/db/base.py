@@ -22,6 +22,9 @@ metadata = sa.MetaData(
 Seconds = sa.Double
 """A moment: seconds since 1970, UTC, by the database's clock (`now()`)."""
 
+Counting = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""A number that the database gives: SQLite counts for `INTEGER` only, which has 64 bits there."""
+
 
 class now(FunctionElement[float]):  # noqa: N801 (reads as the function of SQL that it is)
     """This moment by the clock of the database, so that servers whose clocks differ agree; moves on within a

@@ -69,6 +69,9 @@ job_items = sa.Table(
     sa.Column("lease_until", Seconds),
     sa.Column("fence", sa.Integer, nullable=False, server_default="0", comment="counts the claims"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column(
+        "reservation_id", sa.String(22), comment="what its claim holds: whoever takes it over releases it"
+    ),
     sa.Column("sequence", sa.Integer, comment="the job's event by which its end was told"),
     sa.Column("error_code", sa.String(40)),
     sa.Column("error", sa.Text),

@@ -90,6 +90,17 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.quota = Counter(
+            "eraser_quota",
+            "Calls that were reserved, settled, released, refunded, expired or refused, by plan.",
+            ("plan", "event"),
+            registry=self.registry,
+        )
+
+    def quota_event(self, plan: str, event: str) -> None:
+        """Something happened to a call of somebody on this plan."""
+        self.quota.labels(plan, event).inc()
+
     def observe_stage(self, stage: str, model: str, seconds: float) -> None:
         """One stage of one erase request is over."""
         self.stage_seconds.labels(stage, model).observe(seconds)

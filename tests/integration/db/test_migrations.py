@@ -6,6 +6,7 @@ import asyncio
 import importlib
 from importlib import resources
 
+import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -17,9 +18,16 @@ from databases import Open
 from magic_eraser.db.base import metadata
 from magic_eraser.db.database import Database
 from magic_eraser.db.upgrade import MIGRATIONS, revisions
-from table_rows import ROWS
+from table_rows import LATER, ROWS
 
-for room in ("db.blobs", "jobs.tables", "usage.tables", "service.idempotency.tables"):
+for room in (
+    "db.blobs",
+    "jobs.tables",
+    "usage.tables",
+    "service.idempotency.tables",
+    "accounts.tables",
+    "billing.tables",
+):
     importlib.import_module(f"magic_eraser.{room}")
 
 
@@ -60,12 +68,11 @@ def test_a_row_of_every_table_is_kept_by_every_step_up(open_database: Open):
             await alembic(database, command.downgrade, "base")
             assert await tables(database) == {"alembic_version"}
             await alembic(database, command.upgrade, revisions()[0])
-            async with database.write() as connection:
-                for name, row in ROWS.items():
-                    await connection.execute(sa.insert(metadata.tables[name]).values(row))
+            await insert(database, ROWS)
             await alembic(database, command.upgrade, "head")
+            await insert(database, LATER)
             async with database.read() as connection:
-                for name, row in ROWS.items():
+                for name, row in (ROWS | LATER).items():
                     table = metadata.tables[name]
                     found = (await connection.execute(sa.select(*(table.c[column] for column in row)))).one()
                     assert found._asdict() == row
@@ -77,9 +84,7 @@ def test_down_and_up_again_ends_with_the_same_tables(open_database: Open):
     async def story():
         async with open_database() as database:
             before = await tables(database)
-            async with database.write() as connection:
-                for name, row in ROWS.items():
-                    await connection.execute(sa.insert(metadata.tables[name]).values(row))
+            await insert(database, ROWS | LATER)
             for step in reversed(revisions()):
                 await alembic(database, command.downgrade, "base" if step == revisions()[0] else "-1")
             await alembic(database, command.upgrade, "head")
@@ -89,7 +94,34 @@ def test_down_and_up_again_ends_with_the_same_tables(open_database: Open):
 
 
 def test_every_declared_table_has_a_row_in_these_tests():
-    assert set(ROWS) == set(metadata.tables)
+    assert set(ROWS | LATER) == set(metadata.tables)
+
+
+@pytest.mark.parametrize("name", ["audit_log", "ledger_entries", "subscription_events"])
+@pytest.mark.parametrize("deed", ["UPDATE {} SET at = 0", "DELETE FROM {}"])
+def test_what_is_append_only_cannot_be_changed_by_anybody(open_database: Open, name: str, deed: str):
+    async def story():
+        async with open_database() as database:
+            await insert(database, LATER)
+            with pytest.raises(sa.exc.DBAPIError, match="append-only"):
+                async with database.write() as connection:
+                    await connection.execute(sa.text(deed.format(name)))
+
+    asyncio.run(story())
+
+
+def test_the_day_of_an_event_told_before_there_were_days_is_its_day(open_database: Open):
+    async def story():
+        async with open_database() as database:
+            await alembic(database, command.downgrade, "0001")
+            event = ROWS["usage_events"] | {"at": 1_795_478_400.0}
+            await insert(database, {"usage_events": event})
+            await alembic(database, command.upgrade, "head")
+            async with database.read() as connection:
+                events = metadata.tables["usage_events"]
+                assert await connection.scalar(sa.select(events.c.day)) == "2026-11-24"
+
+    asyncio.run(story())
 
 
 def test_the_steps_come_with_the_package():
@@ -101,6 +133,12 @@ def test_the_steps_come_with_the_package():
 async def alembic(database: Database, do, target: str) -> None:
     async with database.write() as connection:
         await connection.run_sync(lambda sync: do(config(sync), target))
+
+
+async def insert(database: Database, rows: dict) -> None:
+    async with database.write() as connection:
+        for name, row in rows.items():
+            await connection.execute(sa.insert(metadata.tables[name]).values(row))
 
 
 async def tables(database: Database) -> set[str]:
