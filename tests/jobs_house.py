@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 import sqlalchemy as sa
 
 from magic_eraser.accounts.principal import LOCAL_OWNER
+from magic_eraser.accounts import plan_file
+from magic_eraser.accounts.plans import Plans
 from magic_eraser.billing.quota import NullQuota, Reservation
 from magic_eraser.db.blobs import Blobs, DatabaseBlobs, FileBlobs
 from magic_eraser.db.database import Database
@@ -20,10 +22,12 @@ from magic_eraser.jobs.options import to_json
 from magic_eraser.jobs.runner import JobRunner
 from magic_eraser.jobs.store import JobStore, new_id
 from magic_eraser.jobs.tables import job_items, jobs
+from magic_eraser.usage.log import DatabaseUsage
 from magic_eraser.service.request import EraseOptions, EraseResult, OutputOptions
 from magic_eraser.usage.tables import usage_events
 
 OPTIONS = to_json(EraseOptions(model="telea"), OutputOptions())
+PLANS = Plans(plan_file.read(None))
 LEASE, ATTEMPTS, TTL = 60.0, 3, 1000.0
 
 holds = sa.Table(
@@ -215,7 +219,7 @@ async def house(
     folder,
     *,
     quota=None,
-    units=lambda _options: 2,
+    units=lambda _options, _principal: 2,
     lease=LEASE,
     attempts=ATTEMPTS,
     kind=Database,
@@ -242,6 +246,8 @@ async def house(
             database,
             quota=quota or NullQuota(),
             units=units,
+            weight=lambda _model: 10**6,
+            usage=DatabaseUsage(PLANS),
             lease_seconds=lease,
             attempts=attempts,
             **ends,

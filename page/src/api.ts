@@ -1,6 +1,7 @@
-/** The server, as the page uses it. Addresses are relative to the document: the page may live below a root path. */
+/** The server, as the page uses it for pictures. */
 
 import { fromThrown, parseProblem, Problem } from "./problem";
+import type { Line } from "./request";
 
 export interface ImageInfo {
   readonly id: string;
@@ -48,6 +49,8 @@ export interface Model {
   readonly allowed: boolean;
   /** A sentence in the person's language, with what to type. */
   readonly whyNot: string;
+  /** The same for programs: "licence", "package", "weights" or "plan"; empty where it is allowed. */
+  readonly whyCode: string;
   /** Of the weights that are missing; 0 where none are. */
   readonly downloadBytes: number;
   /** It takes memory, and so its time before it is ready. */
@@ -72,22 +75,9 @@ export interface Api {
 /** The server's own deadline is far shorter; this one is for a connection that died without saying so. */
 const SILENCE_MS = 300_000;
 
-export function createApi(base: string, language: () => string): Api {
-  const address = (path: string): string => new URL(path, base).href;
-
-  async function request(path: string, init: RequestInit = {}): Promise<Response> {
-    let response: Response;
-    try {
-      response = await fetch(address(path), { ...init, headers: { "Accept-Language": language() } });
-    } catch (thrown) {
-      throw fromThrown(thrown, "network");
-    }
-    if (response.ok) return response;
-    throw parseProblem(response.status, await response.text().catch(() => ""), response.headers.get("Retry-After"));
-  }
-
+export function createApi(line: Line): Api {
   return {
-    upload: (photo, name, progress, signal) => upload(address("v1/images"), language(), photo, name, progress, signal),
+    upload: (photo, name, progress, signal) => upload(line, photo, name, progress, signal),
 
     async erase(imageId, mask, seed, options, signal) {
       const form = new FormData();
@@ -105,21 +95,21 @@ export function createApi(base: string, language: () => string): Api {
       if (options.prompt !== "") form.set("prompt", options.prompt);
       if (options.negativePrompt !== "") form.set("negative_prompt", options.negativePrompt);
       return withDeadline(signal, async (either) => {
-        const response = await request("v1/erase", { method: "POST", body: form, signal: either });
+        const response = await line.send("v1/erase", { method: "POST", body: form, signal: either });
         return readErased(response, await response.blob());
       });
     },
 
     async preview(imageId) {
-      return (await request(`v1/images/${encodeURIComponent(imageId)}/preview`)).blob();
+      return (await line.send(`v1/images/${encodeURIComponent(imageId)}/preview`)).blob();
     },
 
     async models() {
-      return readModels(await (await request("v1/models")).json());
+      return readModels(await (await line.send("v1/models")).json());
     },
 
     async waiting() {
-      return readWaiting(await (await request("v1/status")).json());
+      return readWaiting(await (await line.send("v1/status")).json());
     },
   };
 }
@@ -153,6 +143,7 @@ export function readModels(body: unknown): readonly Model[] {
       state: text("state"),
       allowed: fields["allowed"] !== false,
       whyNot: text("why_not"),
+      whyCode: text("why_code"),
       downloadBytes: number("download_bytes"),
       loads: number("memory_mb") > 0,
       steps: number("steps") || null,
@@ -197,8 +188,7 @@ async function withDeadline<T>(signal: AbortSignal, work: (either: AbortSignal) 
 
 /** XMLHttpRequest, because `fetch` cannot tell how far an upload is. */
 function upload(
-  url: string,
-  language: string,
+  line: Line,
   photo: Blob,
   name: string,
   progress: (share: number) => void,
@@ -206,8 +196,9 @@ function upload(
 ): Promise<ImageInfo> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", url);
-    request.setRequestHeader("Accept-Language", language);
+    if (signal.aborted) return reject(new Problem("cancelled"));
+    request.open("POST", line.address("v1/images"));
+    for (const [name, value] of Object.entries(line.headers())) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => {
       if (event.lengthComputable) progress(event.loaded / event.total);
     };

@@ -16,6 +16,8 @@ export class Problem extends Error {
     readonly hint: string = "",
     /** Seconds. */
     readonly retryAfter: number | null = null,
+    /** Whatever else the server says about it, such as the model that a plan does not include. */
+    readonly facts: Readonly<Record<string, unknown>> = {},
   ) {
     super(detail || code || kind);
   }
@@ -33,6 +35,7 @@ export function parseProblem(status: number, body: string, retryAfterHeader: str
     text("detail") || text("title"),
     text("hint"),
     Number.isFinite(retry) && retry > 0 ? Math.ceil(retry) : null,
+    fields,
   );
 }
 

@@ -1,6 +1,9 @@
 /** Every word of the page, in both languages. A key that is missing in one of them does not compile. */
 
+import * as account from "./account/strings";
+
 const en = {
+  ...account.en,
   tagline: "Paint over it. It’s gone.",
   lead: "People in the background, wires, stains, a date stamp: brush across them and the picture closes behind.",
   choose: "Choose a photo",
@@ -166,6 +169,7 @@ export type Key = keyof typeof en;
 type Table = Readonly<Record<Key, string>>;
 
 const zh: Table = {
+  ...account.zh,
   tagline: "涂一涂，它就消失",
   lead: "路人、电线、污渍、日期水印：用画笔涂过，画面自然还原。",
   choose: "选择照片",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import httpx2
 import pytest
 
-from magic_eraser.service.rates import LimitedRates
+from magic_eraser.service.limited_rates import LimitedRates
 from magic_eraser.service.redis_link import RedisLink
 from private_servers import PrivateRedis
 from server_process import Server

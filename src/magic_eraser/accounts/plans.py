@@ -132,3 +132,7 @@ class Plans:
     def of(self, plan_id: str) -> Plan:
         """The plan by id; the default one where it is gone, so that a user is never without."""
         return self.book.find(plan_id) or self.book.default
+
+    def weight(self, card: ModelCard) -> int:
+        """See `PlanBook.weight`."""
+        return self.book.weight(card)

@@ -12,14 +12,25 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from magic_eraser import __version__
-from magic_eraser.api import docs, health, language, openapi, problems
+from magic_eraser.api import docs, health, language, openapi, plan_reload, problems
 from magic_eraser.api.building import Ports, build_rooms
-from magic_eraser.api.compat import iopaint, predict
+from magic_eraser.api.compat import cleanup, iopaint, predict
 from magic_eraser.api.housekeeping import keep_house
 from magic_eraser.api.metered import arrive
 from magic_eraser.api.middleware import BodyCap, RequestContext
 from magic_eraser.api.rooms import Rooms
-from magic_eraser.api.routes import erase, images, jobs, models
+from magic_eraser.api.routes import (
+    account,
+    admin,
+    billing,
+    erase,
+    images,
+    jobs,
+    keys,
+    models,
+    plans,
+    subscription,
+)
 from magic_eraser.billing.quota import Quota
 from magic_eraser.db.upgrade import prepare
 from magic_eraser.models.catalog import AUTO, find, offered
@@ -33,10 +44,13 @@ from magic_eraser.ui import lazy, page
 
 log = get_logger(__name__)
 
+ROUTES = (
+    erase, images, jobs, models, plans, account, keys, subscription, billing, admin, health, predict, iopaint, cleanup,
+)  # fmt: skip
 EXPOSED_HEADERS = [
     "X-Request-Id", "X-Eraser-Model", "X-Eraser-Cache", "X-Eraser-Image-Id", "X-Eraser-Notice", "X-Seed",
     "Server-Timing", "Retry-After", "RateLimit", "RateLimit-Policy", "Location", "Preference-Applied",
-    "Idempotency-Replayed",
+    "Idempotency-Replayed", "WWW-Authenticate", "X-Remaining-Credits", "X-Credits-Consumed",
 ]  # fmt: skip
 
 
@@ -79,7 +93,7 @@ def create_app(
     app.root_path = settings.server.root_path
     app.state.rooms = rooms
     problems.install(app)
-    for module in (erase, images, jobs, models, health, predict, iopaint):
+    for module in ROUTES:
         app.include_router(module.router)
     openapi.install(app)
     docs.install(app)
@@ -115,7 +129,7 @@ def _install_middleware(app: FastAPI, rooms: Rooms) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.server.cors_origins,
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
         )
@@ -129,6 +143,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with AsyncExitStack() as closing:
         closing.push_async_callback(rooms.database.close)
         await prepare(rooms.database, upgrade_on_start=rooms.settings.database.upgrade_on_start)
+        await plan_reload.check(rooms.plans.book, rooms.database, rooms.settings.plans_file)
+        closing.push_async_callback(rooms.usage.stop)
         for outside in (rooms.cache, rooms.rates, rooms.redis):
             if outside is not None:
                 closing.push_async_callback(outside.close)
@@ -149,6 +165,9 @@ def _begin(rooms: Rooms, closing: AsyncExitStack) -> None:
     """What runs beside the requests."""
     rooms.runner.start()
     closing.push_async_callback(rooms.runner.stop)
+    if rooms.accounts is not None and rooms.accounts.inbox is not None:
+        rooms.accounts.inbox.start()
+        closing.push_async_callback(rooms.accounts.inbox.stop)
     if rooms.webhooks is not None:
         rooms.webhooks.start()
         closing.push_async_callback(rooms.webhooks.stop)

@@ -1,4 +1,4 @@
-"""Everything behind the routes, joined. Does no I/O: the lifespan opens and closes it."""
+"""Everything behind the routes, joined. Reads the plans and the pepper; the lifespan opens and closes the rest."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 
+from magic_eraser.accounts import plan_file
+from magic_eraser.accounts.plans import Plans
+from magic_eraser.api.accounts import build_accounts
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.billing.quota import NullQuota, Quota
 from magic_eraser.db.blobs import Blobs
@@ -33,7 +36,8 @@ from magic_eraser.service.cache.make import cache_of
 from magic_eraser.service.erase import EraseService
 from magic_eraser.service.idempotency.keys import IdempotencyKeys
 from magic_eraser.service.images import ImageStore
-from magic_eraser.service.rates import LimitedRates, NullRates, Rates
+from magic_eraser.service.metering import Metering
+from magic_eraser.service.rates import NullRates, Rates
 from magic_eraser.service.redis_link import RedisLink
 from magic_eraser.service.safety import ContentFilter
 from magic_eraser.service.storage import blobs_of, database_of
@@ -41,6 +45,8 @@ from magic_eraser.settings import ModelSettings, Settings
 from magic_eraser.telemetry.active import ActiveUsers
 from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.telemetry.metrics import Metrics
+from magic_eraser.usage.log import BufferedUsage, DatabaseUsage, UsageLog
+from magic_eraser.usage.reports import Reports
 
 log = get_logger(__name__)
 
@@ -64,6 +70,14 @@ def build_rooms(
     """One of each."""
     metrics = Metrics()
     users = ActiveUsers()
+    database = database_of(settings)
+    plans = Plans(plan_file.read(settings.plans_file))
+    accounts = None
+    if settings.auth.mode != "off":
+        accounts = build_accounts(settings, database, plans, metrics)
+    quota = ports.quota or (accounts.quota if accounts is not None else NullQuota())
+    usage = BufferedUsage(database, plans)
+    told = DatabaseUsage(plans)
     metrics.active_users.set_function(users.count)
     workers = Workers(settings.queue.slots)
     pool = _pool(settings, weights, catalog, workers, metrics)
@@ -76,13 +90,15 @@ def build_rooms(
     metrics.queue_depth.set_function(lambda: admission.waiting)
     redis = _redis(settings, metrics)
     cache = ports.cache or cache_of(settings, redis, metrics.cache_result)
-    quota = ports.quota or NullQuota()
     activity = Activity()
     service = EraseService(
         pool,
         workers,
         admission=admission,
-        quota=quota,
+        metering=Metering(quota, usage=usage, hits=usage)
+        if accounts is None
+        else Metering(quota, database=database, usage=told, hits=usage),
+        weigh=plans.weight,
         content_filter=ports.content_filter,
         cache=cache,
         activity=activity,
@@ -92,9 +108,8 @@ def build_rooms(
         deadline_seconds=settings.queue.deadline_seconds,
         observe=metrics.observe_stage,
     )
-    database = database_of(settings)
     blobs = blobs_of(settings, database)
-    batches = _batches(settings, database, blobs, service, quota)
+    batches = _batches(settings, database, blobs, service, quota, told)
     return Rooms(
         settings=settings,
         metrics=metrics,
@@ -117,6 +132,10 @@ def build_rooms(
         redis=redis,
         rates=_rates(settings, redis),
         users=users,
+        plans=plans,
+        accounts=accounts,
+        usage=usage,
+        usage_reports=Reports(database, plans),
         jobs=batches.jobs,
         runner=batches.runner,
         webhooks=batches.webhooks,
@@ -168,7 +187,11 @@ def _redis(settings: Settings, metrics: Metrics) -> RedisLink | None:
 
 def _rates(settings: Settings, redis: RedisLink | None) -> Rates:
     allowed = settings.limits.requests_per_minute
-    return LimitedRates(allowed, redis) if allowed else NullRates()
+    if not allowed:
+        return NullRates()
+    from magic_eraser.service.limited_rates import LimitedRates
+
+    return LimitedRates(allowed, redis)
 
 
 def _images(settings: Settings) -> ImageStore:
@@ -187,7 +210,12 @@ class _Batches:
 
 
 def _batches(
-    settings: Settings, database: Database, blobs: Blobs, service: EraseService, quota: Quota
+    settings: Settings,
+    database: Database,
+    blobs: Blobs,
+    service: EraseService,
+    quota: Quota,
+    usage: UsageLog,
 ) -> _Batches:
     wanted, owner = settings.jobs, owner_name()
     secret = wanted.webhook_secret.get_secret_value()
@@ -200,6 +228,8 @@ def _batches(
         database,
         quota=quota,
         units=service.units,
+        weight=service.weight,
+        usage=usage,
         lease_seconds=wanted.lease_seconds,
         attempts=wanted.attempts,
         ttl_seconds=wanted.ttl_seconds,

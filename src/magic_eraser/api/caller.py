@@ -1,29 +1,75 @@
-"""Who calls, while nobody is asked: the local owner, told apart by address where turns and rates are counted."""
+"""Who calls: by what it shows, or else by the address it calls from."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv6Address, ip_address
 
 from starlette.requests import HTTPConnection
 
 from magic_eraser.accounts.principal import LOCAL_OWNER, Principal
+from magic_eraser.api.rooms import Rooms
+from magic_eraser.errors import InvalidToken, RateLimited
 
 HOME = 64
 """Bits of an IPv6 address that stand for one subscriber (RFC 6177): the rest is theirs to choose."""
 
 
-def caller_of(connection: HTTPConnection) -> Principal:
-    """The owner, from the address that the server sees: behind proxies that are trusted, what they say."""
-    return at_address(connection.client.host if connection.client else "")
+async def caller_of(rooms: Rooms, connection: HTTPConnection) -> Principal:
+    """Who calls, from the headers and from the address that the server sees: behind proxies that are trusted, what
+    they say.
+
+    Raises:
+        NotAuthenticated, InvalidToken, TokenExpired, AccountDisabled: see `SignIn.principal`.
+        RateLimited: too many wrong credentials from this address.
+    """
+    host = connection.client.host if connection.client else ""
+    return await identified(rooms, connection.headers, host)
 
 
-def at_address(host: str) -> Principal:
-    """The owner at a client's address; at none where it is not one (a Unix socket, a test)."""
-    return replace(LOCAL_OWNER, address=_grouped(host))
+async def identified(rooms: Rooms, headers: Mapping[str, str], host: str) -> Principal:
+    """The same of a door that is no route of ours: by its headers (names in lower case) and the client's address."""
+    address = grouped(host)
+    if rooms.accounts is None:
+        return replace(LOCAL_OWNER, address=address)
+    try:
+        return await rooms.accounts.sign_in.principal(credential_of(headers), address)
+    except InvalidToken:
+        rate = await rooms.rates.count(f"refused@{address}")
+        if rate is not None and not rate.allowed:
+            raise RateLimited(
+                "Too many wrong keys or tokens from this address.",
+                "此地址提交了过多错误的密钥或令牌。",
+                retry_after=rate.reset,
+            ) from None
+        raise
 
 
-def _grouped(host: str) -> str:
+def credential_of(headers: Mapping[str, str]) -> str | None:
+    """What the caller shows: `Authorization: Bearer ...` (RFC 6750) or `x-api-key`; None where it shows nothing.
+
+    Raises:
+        InvalidToken: another scheme, or two that differ.
+    """
+    scheme, _, shown = headers.get("authorization", "").strip().partition(" ")
+    key = headers.get("x-api-key", "").strip()
+    if scheme and (scheme.lower() != "bearer" or not shown.strip()):
+        raise InvalidToken(
+            "The Authorization header is not of the form: Bearer KEY_OR_TOKEN.",
+            "Authorization 头的格式应为：Bearer 密钥或令牌。",
+        )
+    shown = shown.strip()
+    if shown and key and shown != key:
+        raise InvalidToken(
+            "Authorization and x-api-key differ; send one of them.",
+            "Authorization 与 x-api-key 不一致，请只发送一个。",
+        )
+    return shown or key or None
+
+
+def grouped(host: str) -> str:
+    """A client's address as one subscriber's; empty where it is none (a Unix socket, a test)."""
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:

@@ -9,10 +9,11 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Header
 from starlette.requests import Request
 
-from magic_eraser.accounts.principal import Principal
+from magic_eraser.accounts.principal import Principal, Scope
+from magic_eraser.api.accounts import Accounts
 from magic_eraser.api.caller import caller_of
 from magic_eraser.api.rooms import Rooms
-from magic_eraser.errors import Cancelled, Draining
+from magic_eraser.errors import Cancelled, Draining, NotAuthenticated, NotFound
 from magic_eraser.service.request import Keeping
 
 T = TypeVar("T")
@@ -30,9 +31,46 @@ async def _rooms(request: Request) -> Rooms:
 
 
 async def _caller(request: Request) -> Principal:
-    caller = caller_of(request)
-    _of(request).users.saw(caller.party)
+    rooms = _of(request)
+    caller = await caller_of(rooms, request)
+    rooms.users.saw(caller.party)
     return caller
+
+
+async def _visitor(request: Request) -> Principal:
+    try:
+        return await _caller(request)
+    except NotAuthenticated as error:
+        if type(error) is not NotAuthenticated:  # it showed something, and that is not good
+            raise
+        return Principal("", "", plan=_of(request).plans.book.default, scopes=frozenset())
+
+
+async def _accounts(request: Request) -> Accounts:
+    accounts = _of(request).accounts
+    if accounts is None:
+        raise NotFound(
+            "This server asks nobody who they are (ERASER_AUTH__MODE=off), so there are no accounts.",
+            "此服务器未启用账户（ERASER_AUTH__MODE=off）。",
+        )
+    return accounts
+
+
+Caller = Annotated[Principal, Depends(_caller)]
+Visitor = Annotated[Principal, Depends(_visitor)]
+"""Whoever looks at what is on offer; without a credential, with the eyes of the default plan."""
+TheAccounts = Annotated[Accounts, Depends(_accounts)]
+"""404 where the server has none."""
+
+
+def Needs(scope: Scope) -> Any:  # noqa: N802 (stands beside `Depends` and reads like it)
+    """For routes: 401 without a good credential, 403 `insufficient_scope` with one that lacks the scope."""
+
+    async def check(caller: Caller) -> None:
+        caller.require(scope)
+
+    check.scope = scope  # type: ignore[attr-defined]  # read by the document, and by the test that no route lacks one
+    return Depends(check)
 
 
 async def _open(request: Request) -> None:
@@ -73,7 +111,6 @@ async def _keeping(
 
 
 TheRooms = Annotated[Rooms, Depends(_rooms)]
-Caller = Annotated[Principal, Depends(_caller)]
 Seconds = Annotated[float, Depends(_seconds)]
 """The time that the request may take, for its `Watch`: `X-Eraser-Deadline`, never above the server's setting."""
 KeepingAsked = Annotated[Keeping, Depends(_keeping)]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from magic_eraser.api.books import Books
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.errors import EraserError
 from magic_eraser.hosting import memory
@@ -23,6 +24,7 @@ async def keep_house(rooms: Rooms) -> None:
     """Until cancelled: what is over its time goes, the memory of requests that are done goes back, and a server that
     nobody uses sleeps."""
     woken = asyncio.Event()
+    books = Books(rooms)
 
     def wake() -> None:
         rooms.runner.rouse()
@@ -30,7 +32,7 @@ async def keep_house(rooms: Rooms) -> None:
 
     rooms.activity.on_wake = wake
     while True:
-        for chore in _chores(rooms):
+        for chore in (*_chores(rooms), books.keep):
             await _done(chore)
         if rooms.activity.asleep:
             await rooms.database.close()
@@ -86,6 +88,7 @@ async def fall_asleep(rooms: Rooms) -> None:
     rooms.runner.doze()
     await rooms.pool.rest()
     await rooms.cache.close()
+    await rooms.usage.flush()
     await rooms.database.close()
     await asyncio.to_thread(memory.give_back)
     log.info("asleep", idle_seconds=round(rooms.activity.idle_seconds))

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Mapping
+
 from fastapi import Depends
 from starlette.requests import Request
 
-from magic_eraser.accounts.principal import Principal
+from magic_eraser.accounts.plans import Feature
+from magic_eraser.accounts.principal import Principal, Scope
 from magic_eraser.api.accept import prefers_async
-from magic_eraser.api.caller import at_address
+from magic_eraser.api.caller import identified
 from magic_eraser.api.deps import Caller, TheRooms
 from magic_eraser.api.rooms import Rooms
+from magic_eraser.billing.quota import Reservation
 from magic_eraser.errors import RateLimited
 from magic_eraser.service.rates import Rate
+
+DAY = 86_400
+"""Seconds."""
 
 
 async def _count(request: Request, rooms: TheRooms, caller: Caller) -> None:
@@ -21,7 +30,9 @@ async def _count(request: Request, rooms: TheRooms, caller: Caller) -> None:
 
 async def _meter(request: Request, rooms: TheRooms, caller: Caller) -> None:
     await _count(request, rooms, caller)
-    if not prefers_async(request):  # a job takes no place in the queue until its turn comes
+    if not (
+        prefers_async(request) and caller.has(Feature.BATCH_PROCESSING)
+    ):  # a job takes no place in the queue until its turn comes
         rooms.admission.check(caller)
 
 
@@ -31,24 +42,38 @@ Metered = Depends(_meter)
 """The same, and looks at the queue (503 `queue_full`, `draining`), for those that want a slot at once."""
 
 
-async def arrive(rooms: Rooms, host: str) -> Principal:
-    """The same for a door that is no route of ours: who calls from an address.
+async def arrive(rooms: Rooms, headers: Mapping[str, str], host: str) -> Principal:
+    """The same for a door that is no route of ours: who calls, by its headers and its address.
 
     Raises:
         RateLimited: too often.
+        NotAuthenticated, AccountDisabled, InsufficientScope: see `caller.identified`.
     """
-    caller = at_address(host)
+    caller = await identified(rooms, headers, host)
+    caller.require(Scope.ERASE)
     rooms.users.saw(caller.party)
     _refuse_beyond(rooms, await rooms.rates.count(caller.party))
     return caller
 
 
-def rate_headers(rate: Rate) -> dict[str, str]:
-    """`RateLimit` and `RateLimit-Policy`, structured fields (draft-ietf-httpapi-ratelimit-headers-10)."""
-    return {
-        "RateLimit-Policy": f'"default";q={rate.quota};w={rate.window}',
-        "RateLimit": f'"default";r={rate.remaining};t={rate.reset}',
-    }
+def rate_headers(rate: Rate | None, charged: Reservation | None = None) -> dict[str, str]:
+    """`RateLimit` and `RateLimit-Policy`, structured fields (draft-ietf-httpapi-ratelimit-headers-10): requests in a
+    minute, and calls in a day where the plan limits them.
+
+    Args:
+        charged: what the request was charged by.
+    """
+    policies, standing = [], []
+    if rate is not None:
+        policies.append(f'"default";q={rate.quota};w={rate.window}')
+        standing.append(f'"default";r={rate.remaining};t={rate.reset}')
+    if charged is not None and charged.plan is not None and charged.resets_at is not None:
+        reset = max(1, math.ceil(charged.resets_at - time.time()))
+        policies.append(f'"daily";q={charged.plan.calls_a_day};w={DAY}')
+        standing.append(f'"daily";r={charged.left};t={reset}')
+    if not policies:
+        return {}
+    return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(standing)}
 
 
 def _refuse_beyond(rooms: Rooms, rate: Rate | None) -> None:

@@ -50,9 +50,8 @@ class RequestContext:
                 headers = MutableHeaders(scope=message)
                 _decorate(headers, request_id)
                 # of routes that are metered, their failures as well
-                rate = scope.get("state", {}).get("rate")
-                if rate is not None:
-                    headers.update(rate_headers(rate))
+                state = scope.get("state", {})
+                headers.update(rate_headers(state.get("rate"), state.get("charged")))
             await send(message)
 
         start = time.monotonic()

@@ -62,19 +62,21 @@ class Asked:
     archive: bytes | Upload | None = None
 
 
-async def judge(rooms: Rooms, fields: Mapping[str, Any], keeping: Keeping = Keeping.ALLOWED) -> Asked:
+async def judge(
+    rooms: Rooms, caller: Principal, fields: Mapping[str, Any], keeping: Keeping = Keeping.ALLOWED
+) -> Asked:
     """The fields of `POST /v1/jobs`, judged.
 
     Raises:
         ValidationFailed: a field is not as expected, or pictures come both ways or not at all.
-        UnknownModel: there is no such model.
+        UnknownModel, PlanForbidsModel: there is no such model, or not for this caller.
         InvalidImage, InvalidMask: base64 that is broken.
     """
     rest = dict(fields)
     images, masks = (_list(rest.pop(name, None)) for name in ("image", "mask"))
     archive = rest.pop("archive", None)
     asked = validate(JobFields, rest)
-    wanted = _options(rooms, asked, keeping)
+    wanted = _options(rooms, caller, asked, keeping)
     if asked.webhook_url is not None:
         await _check_webhook(rooms, asked.webhook_url)
     if archive is None:
@@ -113,7 +115,7 @@ async def as_job(
     image, mask, output = erase.image, erase.mask, erase.output
     assert not isinstance(image, Photo)
     assert output is not None
-    _check_model(rooms, erase.options.model)
+    _check_model(rooms, caller, erase.options.model)
     asked = Asked(
         job_options.to_json(erase.options, output, erase.keeping),
         None,
@@ -183,15 +185,15 @@ def _archive(value: Any) -> bytes | Upload:
         raise InvalidArchive(error.detail, "archive 不是有效的 base64 文本。") from None
 
 
-def _options(rooms: Rooms, asked: EraseFields, keeping: Keeping) -> dict[str, Any]:
+def _options(rooms: Rooms, caller: Principal, asked: EraseFields, keeping: Keeping) -> dict[str, Any]:
     options, output = options_of(asked, rooms.settings.models.default)
-    _check_model(rooms, options.model)
+    _check_model(rooms, caller, options.model)
     return job_options.to_json(options, output, keeping)
 
 
-def _check_model(rooms: Rooms, model: str) -> None:
+def _check_model(rooms: Rooms, caller: Principal, model: str) -> None:
     if model != AUTO:
-        find(model, rooms.pool.cards())  # a wrong name would be every item's
+        caller.require_model(find(model, rooms.pool.cards()))  # a wrong name would be every item's
 
 
 async def _check_webhook(rooms: Rooms, url: str) -> None:

@@ -52,8 +52,9 @@ def headers_of(error: EraserError) -> dict[str, str]:
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
-    if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+    challenge = _challenge(error)
+    if challenge:
+        headers["WWW-Authenticate"] = challenge
     if error.code in (
         "draining",
         "body_too_large",
@@ -61,6 +62,15 @@ def headers_of(error: EraserError) -> dict[str, str]:
     ):  # nothing more is read from this connection
         headers["Connection"] = "close"
     return headers
+
+
+def _challenge(error: EraserError) -> str:
+    """RFC 6750, 3: the codes are its own."""
+    if error.status == 401:
+        return "Bearer" if error.code == "not_authenticated" else 'Bearer error="invalid_token"'
+    if error.code == "insufficient_scope":
+        return f'Bearer error="insufficient_scope", scope="{error.extra.get("scope", "")}"'
+    return ""
 
 
 def problem(request: Request, error: EraserError) -> Response:
@@ -148,10 +158,13 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 _TITLES = {
     400: "The image or the mask cannot be used",
+    401: "It is not known who calls",
+    402: "Nothing left to pay with",
     403: "Not allowed",
     404: "No such thing",
     408: "The body came too slowly",
-    409: "The first request with this Idempotency-Key is still running",
+    406: "Not to be had in that form",
+    409: "Not now: the first request with this Idempotency-Key is still running, or things have changed",
     413: "Too large",
     415: "Format not supported",
     422: "The fields are not as expected",

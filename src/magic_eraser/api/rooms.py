@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal
 
+from magic_eraser.accounts.plans import Plans
+from magic_eraser.api.accounts import Accounts
 from magic_eraser.api.streams import EventStreams
 from magic_eraser.db.blobs import Blobs
 from magic_eraser.db.database import Database
@@ -26,6 +28,8 @@ from magic_eraser.service.redis_link import RedisLink
 from magic_eraser.settings import Settings
 from magic_eraser.telemetry.active import ActiveUsers
 from magic_eraser.telemetry.metrics import Metrics
+from magic_eraser.usage.log import BufferedUsage
+from magic_eraser.usage.reports import Reports
 
 
 @dataclass(slots=True)
@@ -51,6 +55,12 @@ class Rooms:
     # who asks, and how often
     rates: Rates
     users: ActiveUsers
+    plans: Plans
+    accounts: Accounts | None
+    """None where nobody is asked who they are."""
+    # what was used
+    usage: BufferedUsage
+    usage_reports: Reports
     # batches
     jobs: JobStore
     runner: JobRunner

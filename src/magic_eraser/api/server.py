@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
+import signal
 import socket
 import threading
 from logging import getLogger
@@ -13,6 +14,8 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from magic_eraser.accounts import plan_file
+from magic_eraser.api import plan_reload
 from magic_eraser.api.app import create_app
 from magic_eraser.api.connections import with_head_limit
 from magic_eraser.api.leaving import leave
@@ -33,7 +36,8 @@ CLOSING_SECONDS = 15.0
 
 
 class DrainingServer(uvicorn.Server):
-    """The first SIGTERM or SIGINT empties the house (see `leaving`) and exits 0; the second leaves at once.
+    """The first SIGTERM or SIGINT empties the house (see `leaving`) and exits 0; the second leaves at once. SIGHUP
+    reads the plans again.
 
     Args:
         rooms: what is emptied.
@@ -48,10 +52,13 @@ class DrainingServer(uvicorn.Server):
         self._rooms = rooms
         self._closing_seconds = closing_seconds
         self._draining: asyncio.Task[None] | None = None
+        self._reloading: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
+        if threading.current_thread() is threading.main_thread():
+            self._loop.add_signal_handler(signal.SIGHUP, self._reload_plans)
         await super().startup(sockets)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
@@ -77,6 +84,9 @@ class DrainingServer(uvicorn.Server):
         self._rooms.leaving = True
         # a context of its own: the signal may have come in the middle of somebody's request
         self._loop.call_soon_threadsafe(self._begin, context=contextvars.Context())
+
+    def _reload_plans(self) -> None:
+        self._reloading = asyncio.ensure_future(plan_reload.reload(self._rooms))
 
     def _begin(self) -> None:
         self._draining = asyncio.ensure_future(self._drain())
@@ -142,6 +152,7 @@ async def _prepare(settings: Settings) -> None:
     database = database_of(settings)
     try:
         await prepare(database, upgrade_on_start=settings.database.upgrade_on_start)
+        await plan_reload.check(plan_file.read(settings.plans_file), database, settings.plans_file)
     finally:
         await database.close()
 

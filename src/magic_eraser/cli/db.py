@@ -31,8 +31,9 @@ def upgrade() -> None:
 
 @app.command(epilog="Example: magic-eraser db check --json")
 def check(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """Tell whether the database can be reached and is up to date: exit 0 if so, else 1."""
-    found = asyncio.run(_check())
+    """Tell whether the database can be reached, is up to date, and its counters are the sums of its ledger: exit 0 if so,
+    else 1."""
+    found, wrong = asyncio.run(_check())
     if as_json:
         facts = {
             "database": found.database,
@@ -40,11 +41,14 @@ def check(as_json: Annotated[bool, typer.Option("--json", help="For programs.")]
             "revision": found.revision,
             "head": found.head,
             "reason": found.reason or None,
+            "ledger": wrong,
         }
         typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
         typer.echo(found.sentence())
-    raise typer.Exit(0 if found.state == "current" else 1)
+        if wrong is not None:
+            typer.echo("\n".join(wrong) or "Calls and money add up.")
+    raise typer.Exit(0 if wrong == [] else 1)
 
 
 async def _upgrade() -> Upgrade:
@@ -59,13 +63,17 @@ async def _upgrade() -> Upgrade:
         await database.close()
 
 
-async def _check() -> Check:
+async def _check() -> tuple[Check, list[str] | None]:
+    """What the database is, and what does not add up in it; None where that cannot be asked."""
+    from magic_eraser.billing import invariants
     from magic_eraser.db import upgrade as schema
     from magic_eraser.service.storage import database_of
     from magic_eraser.settings import Settings
 
     database = database_of(Settings.load())
     try:
-        return await schema.check(database)
+        found = await schema.check(database)
+        current = found.state is schema.State.CURRENT
+        return found, await invariants.check(database) if current else None
     finally:
         await database.close()

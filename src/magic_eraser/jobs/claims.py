@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,7 +29,8 @@ from magic_eraser.jobs.tables import ItemState, JobState, job_items, jobs
 from magic_eraser.jobs.turns import LONGEST_PAUSE, next_due
 from magic_eraser.service.request import EraseOptions, EraseResult
 from magic_eraser.telemetry.logging import get_logger
-from magic_eraser.usage.events import record
+from magic_eraser.usage.event import UsageEvent
+from magic_eraser.usage.log import UsageLog
 
 log = get_logger(__name__)
 
@@ -77,7 +78,9 @@ class Claims:
     Args:
         database: see `JobStore`.
         quota: the item is paid for in the transaction that claims it, and settled in the one that ends it.
-        units: what options cost.
+        units: the weight of a call with these options on its price.
+        weight: of the model that ran.
+        usage: told of each item that ends well, in that transaction.
         lease_seconds: that an item belongs to a server which is not heard of.
         attempts: most beginnings of one item.
         ttl_seconds, on_over: see `JobStore`.
@@ -88,7 +91,9 @@ class Claims:
         database: Database,
         *,
         quota: Quota,
-        units: Callable[[EraseOptions], int],
+        units: Callable[[EraseOptions, Principal], int],
+        weight: Callable[[str], int],
+        usage: UsageLog,
         lease_seconds: float,
         attempts: int,
         ttl_seconds: float,
@@ -97,6 +102,8 @@ class Claims:
         self._database = database
         self._quota = quota
         self._units = units
+        self._weight = weight
+        self._usage = usage
         self.lease_seconds = lease_seconds
         self._attempts = attempts
         self._ttl = ttl_seconds
@@ -129,8 +136,10 @@ class Claims:
             await self._end(connection, job.id, item.index, failure(gone))
             return None
         principal = Principal(job.tenant_id, job.subject, job.address, Priority.BATCH)
+        if item.reservation_id is not None:  # of a server that was never heard of again
+            await self._quota.release(Reservation(item.reservation_id, 0), within=connection)
         try:
-            units = self._units(from_json(job.options)[0])
+            units = self._units(from_json(job.options)[0], principal)
             async with connection.begin_nested():  # what a refusal wrote before it refused does not stay
                 reservation = await self._quota.reserve(principal, units, within=connection)
         except (StorageUnavailable, StorageFull):
@@ -142,7 +151,7 @@ class Claims:
             log.exception("item_not_begun", job=job.id, index=item.index)
             await self._failed(connection, job.id, item.index, item.attempts + 1, InternalError())
             return None
-        await self._lease(connection, job.id, item, owner)
+        await self._lease(connection, job.id, item, owner, reservation)
         return Claimed(
             job_id=job.id,
             index=item.index,
@@ -151,12 +160,14 @@ class Claims:
             name=item.name,
             image_blob=item.image_blob,
             mask_blob=item.mask_blob,
-            principal=principal,
+            principal=replace(principal, plan=reservation.plan),
             options=job.options,
             reservation=reservation,
         )
 
-    async def _lease(self, connection: AsyncConnection, job_id: str, item: Any, owner: str) -> None:
+    async def _lease(
+        self, connection: AsyncConnection, job_id: str, item: Any, owner: str, reservation: Reservation
+    ) -> None:
         await connection.execute(
             job_items.update()
             .where(job_items.c.job_id == job_id, job_items.c.index == item.index)
@@ -166,6 +177,7 @@ class Claims:
                 lease_until=now() + self.lease_seconds,
                 fence=item.fence + 1,
                 attempts=item.attempts + 1,
+                reservation_id=reservation.id or None,
             )
         )
         await connection.execute(
@@ -197,11 +209,15 @@ class Claims:
         async with self._database.write() as connection:
             strays = await _held(connection, owner) - set(working)
             for job_id, index, fence in strays:
-                await connection.execute(
+                given_back = await connection.execute(
                     job_items.update()
                     .where(*_is_claim(job_id, index, fence))
                     .values(state=ItemState.QUEUED, owner=None, lease_until=None, run_at=now())
+                    .returning(job_items.c.reservation_id)
                 )
+                for reservation_id in given_back.scalars():
+                    if reservation_id is not None:
+                        await self._quota.release(Reservation(reservation_id, 0), within=connection)
         return len(strays)
 
     async def finish(self, claimed: Claimed, result: EraseResult, result_blob: str) -> bool:
@@ -213,13 +229,13 @@ class Claims:
             blob is of no use to anybody.
         """
         assert result.encoded is not None
-        units = 0 if result.cache == "hit" else claimed.reservation.units
+        hit = result.cache == "hit"
+        units = 0 if hit else min(claimed.reservation.units, self._weight(result.model))
         async with self._database.write() as connection:
             if not await _ours(connection, claimed):
                 return await _ended_by(connection, claimed, result_blob)
             await self._quota.settle(claimed.reservation, units, within=connection)
-            source_id = f"{claimed.job_id}/{claimed.index}"
-            await record(connection, "job", source_id, claimed.principal, result.model, units)
+            await self._usage.record(_event(claimed, result, units), connection)
             done = {
                 "state": ItemState.SUCCEEDED,
                 "result_blob": result_blob,
@@ -274,6 +290,24 @@ class Claims:
         await end_item(connection, job_id, index, values, self._ttl, self._on_over)
 
 
+def _event(claimed: Claimed, result: EraseResult, units: int) -> UsageEvent:
+    plan = claimed.reservation.plan
+    return UsageEvent(
+        source="job",
+        source_id=f"{claimed.job_id}/{claimed.index}",
+        tenant_id=claimed.principal.tenant_id,
+        subject=claimed.principal.subject,
+        model=result.model,
+        units=units,
+        amount=units * claimed.reservation.unit_price,
+        plan=None if plan is None else plan.id,
+        cached=result.cache == "hit",
+        pixels=result.width * result.height,
+        seconds=sum(result.seconds.values()),
+        day=claimed.reservation.day or None,
+    )
+
+
 async def _held(connection: AsyncConnection, owner: str) -> set[Key]:
     item = job_items.c
     found = await connection.execute(
@@ -314,7 +348,14 @@ async def _again(connection: AsyncConnection, job_id: str, index: int, attempts:
     await connection.execute(
         job_items.update()
         .where(job_items.c.job_id == job_id, job_items.c.index == index)
-        .values(state=ItemState.QUEUED, owner=None, lease_until=None, run_at=now() + pause, attempts=attempts)
+        .values(
+            state=ItemState.QUEUED,
+            owner=None,
+            lease_until=None,
+            reservation_id=None,
+            run_at=now() + pause,
+            attempts=attempts,
+        )
     )
 
 

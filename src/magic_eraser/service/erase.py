@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import numpy as np
 
-from magic_eraser.accounts.principal import Principal
-from magic_eraser.billing.quota import NullQuota, Quota, Reservation
+from magic_eraser.accounts.principal import LOCAL_OWNER, Principal
+from magic_eraser.billing.quota import Reservation
+from magic_eraser.errors import ImageTooLarge, PlanForbidsFeature
 from magic_eraser.hosting.pool import ModelPool
 from magic_eraser.hosting.workers import Workers
-from magic_eraser.imaging.codec import Encoded, Probe, decode, encode
+from magic_eraser.imaging.codec import Encoded, Probe, decode, encode, probe
 from magic_eraser.imaging.mask import Mask, decode_mask, prepare_mask
 from magic_eraser.imaging.photo import Photo
 from magic_eraser.models import routing
+from magic_eraser.models.card import ModelCard
 from magic_eraser.models.catalog import AUTO, find
 from magic_eraser.models.watch import Watch
 from magic_eraser.service import preview
@@ -25,8 +28,9 @@ from magic_eraser.service.admission import Admission, NullAdmission
 from magic_eraser.service.cache import Cache, NullCache
 from magic_eraser.service.cache.key import Where, key_of
 from magic_eraser.service.flights import Flights
-from magic_eraser.service.inpainting import Inpainting, Job, Plan
+from magic_eraser.service.inpainting import Inpainting, Job, MayUse, Plan, anything
 from magic_eraser.service.kept import from_kept, to_kept
+from magic_eraser.service.metering import Metering
 from magic_eraser.service.request import (
     ROUGH,
     EraseOptions,
@@ -43,13 +47,20 @@ DECODED, FILLED = 0.1, 0.9
 """How much of the whole is done, as progress tells it, before and after the fill."""
 
 
+def cost_of(card: ModelCard) -> int:
+    """A model's weight as its card has it."""
+    return card.cost
+
+
 class EraseService:
     """Joins the rooms behind the doors.
 
     Args:
         pool: the models.
         workers: threads for decoding, composing and encoding.
-        admission, quota, content_filter, cache: ports; each has a null twin, which is the default.
+        admission, content_filter, cache: ports; each has a null twin, which is the default.
+        metering: counts the calls, and tells what was done for whom.
+        weigh: how many calls' price a call of a model has.
         activity: told of all work.
         where, variant: see `Inpainting`.
         max_pixels: largest picture accepted.
@@ -63,7 +74,8 @@ class EraseService:
         workers: Workers,
         *,
         admission: Admission | None = None,
-        quota: Quota | None = None,
+        metering: Metering | None = None,
+        weigh: Callable[[ModelCard], int] = cost_of,
         content_filter: ContentFilter | None = None,
         cache: Cache | None = None,
         activity: Activity | None = None,
@@ -77,7 +89,8 @@ class EraseService:
         self._workers = workers
         self._inpainting = Inpainting(pool, workers, where, variant)
         self._admission = admission or NullAdmission()
-        self._quota = quota or NullQuota()
+        self._metering = metering or Metering()
+        self._weigh = weigh
         self._filter = content_filter or NullFilter()
         self._cache = cache or NullCache()
         self._flights: Flights[EraseResult] = Flights()
@@ -108,8 +121,8 @@ class EraseService:
         """
         watch = watch or Watch(self._deadline_seconds)
         stages = Stages()
-        if request.options.model != AUTO:
-            find(request.options.model, self.pool.cards())  # a wrong name need not wait in the queue
+        if request.options.model != AUTO:  # a wrong name need not wait in the queue
+            principal.require_model(find(request.options.model, self.pool.cards()))
         with self._activity.busy() as slept:
             try:
                 result = await self._kept_or_made(principal, request, watch, stages, prepaid)
@@ -154,7 +167,10 @@ class EraseService:
             if key is not None and request.keeping is Keeping.ALLOWED:
                 kept = await self._cache.get(key)
                 if kept is not None:
-                    return from_kept(kept, stages.seconds)
+                    result = from_kept(kept, stages.seconds)
+                    if prepaid is None:
+                        await self._metering.hit(principal, result)
+                    return result
         if key is None:
             return await self._admitted(principal, request, watch, stages, prepaid, None)
         result, shared = await self._flights.run(
@@ -162,7 +178,12 @@ class EraseService:
             lambda: self._admitted(principal, request, watch, stages, prepaid, key),
             watch.remaining(),
         )
-        return replace(result, cache="hit") if shared else result
+        if not shared:
+            return result
+        result = replace(result, cache="hit", reservation=None, units=0)
+        if prepaid is None:
+            await self._metering.hit(principal, result)
+        return result
 
     async def _key(self, principal: Principal, request: EraseRequest) -> str | None:
         """By what the result would be found; None for one that is not to be kept."""
@@ -182,7 +203,7 @@ class EraseService:
                 request,
                 image=_digest(image),
                 mask=_digest(mask),
-                models=self._inpainting.fingerprint(request.options),
+                models=self._inpainting.fingerprint(request.options, principal.may_use),
                 filter_id=self._filter.id,
             )
 
@@ -206,28 +227,28 @@ class EraseService:
             with stages.stage("queue"):
                 stages.ahead = await inside.enter_async_context(self._admission.enter(principal, watch))
             if prepaid is not None:
-                return await self._work(request, watch, stages, key)
-            units = self.units(request.options)
-            reservation = await self._quota.reserve(principal, units)
+                return await self._work(principal, request, watch, stages, key)
+            reservation = await self._metering.reserve(principal, self.units(request.options, principal))
             try:
-                result = await self._work(request, watch, stages, key)
+                now = replace(principal, plan=reservation.plan)
+                result = await self._work(now, request, watch, stages, key)
             except BaseException:
-                await self._quota.release(reservation)
+                await self._metering.release(reservation)
                 raise
-            await self._quota.settle(reservation, units)
-            return result
+            return await self._metering.settle(principal, reservation, self.weight(result.model), result)
 
     async def _work(
-        self, request: EraseRequest, watch: Watch, stages: Stages, key: str | None
+        self, principal: Principal, request: EraseRequest, watch: Watch, stages: Stages, key: str | None
     ) -> EraseResult:
         with stages.stage("decode"):
-            photo, mask, plan = await self._workers.run(watch, self._open, request, watch)
+            photo, mask, plan = await self._workers.run(watch, self._open, principal, request, watch)
         watch.progress(DECODED)
         with stages.stage("filter"):
             await self._filter.check(photo, watch)
         stages.model = plan.steps[-1].model
         with stages.stage("inpaint"):
-            job = Job(photo, mask, request.options, watch.part(DECODED, FILLED))
+            may_use = _what_may_be_used(principal)
+            job = Job(photo, mask, request.options, watch.part(DECODED, FILLED), may_use)
             filled = await self._inpainting.run(job, plan.steps)
             erased, stages.model = filled.photo, filled.model
         with stages.stage("encode"):
@@ -253,14 +274,33 @@ class EraseService:
 
     # --- the steps ------------------------------------------------------------------------------------
 
-    def _open(self, request: EraseRequest, watch: Watch) -> tuple[Photo, Mask, Plan]:
+    def _open(self, principal: Principal, request: EraseRequest, watch: Watch) -> tuple[Photo, Mask, Plan]:
         """Picture and mask decoded, and which models they are for: in one thread, as every change of threads costs."""
         image, mask = request.image, request.mask
-        photo = image if isinstance(image, Photo) else decode(_read(image), max_pixels=self._max_pixels)
+        photo = image if isinstance(image, Photo) else self._decode(principal, image)
         hole = mask if isinstance(mask, np.ndarray) else decode_mask(_read(mask), max_pixels=self._max_pixels)
         options = request.options
         prepared = prepare_mask(hole, photo, dilate=options.dilate, feather=options.feather)
-        return photo, prepared, self._inpainting.plan(options, prepared, watch)
+        return photo, prepared, self._inpainting.plan(options, prepared, watch, _what_may_be_used(principal))
+
+    def _decode(self, principal: Principal, image: bytes | Source) -> Photo:
+        """A picture that is too large for the plan is refused by its header, like one that is for the server."""
+        most = principal.plan.max_pixels if principal.plan is not None else None
+        if most is None or most >= self._max_pixels:
+            return decode(_read(image), max_pixels=self._max_pixels)
+        data = _read(image)
+        try:
+            return decode(data, max_pixels=most)
+        except ImageTooLarge:
+            found = probe(data, max_pixels=self._max_pixels)
+        assert principal.plan is not None
+        raise PlanForbidsFeature(
+            f'The plan "{principal.plan.id}" takes pictures of at most {most:,} pixels; '
+            f"this one has {found.width * found.height:,}.",
+            f"套餐“{principal.plan.title_zh}”支持的图片最大为 {most:,} 像素，"
+            f"此图片有 {found.width * found.height:,} 像素。",
+            extra={"feature": "hd_processing", "plan": principal.plan.id, "max_pixels": most},
+        )
 
     async def _encode(self, photo: Photo, request: EraseRequest, watch: Watch) -> Encoded | None:
         output = request.output
@@ -270,12 +310,21 @@ class EraseService:
 
     # --- facts ----------------------------------------------------------------------------------------
 
-    def units(self, options: EraseOptions) -> int:
-        """What a call costs, by the model asked for; "auto" by the dearest that it may turn into."""
+    def units(self, options: EraseOptions, principal: Principal = LOCAL_OWNER) -> int:
+        """The weight of a call on its price, by the model asked for; "auto" by the heaviest that it may turn into."""
         cards = self.pool.cards()
-        if options.model == AUTO:
-            return max(cards[name].cost for name in routing.PREFERENCE if name in cards)
-        return find(options.model, cards).cost
+        if options.model != AUTO:
+            return self._weigh(find(options.model, cards))
+        here = (cards[name] for name in routing.PREFERENCE if name in cards)
+        return max((self._weigh(card) for card in here if principal.may_use(card)), default=1)
+
+    def weight(self, model: str) -> int:
+        """Of a model of this server."""
+        return self._weigh(find(model, self.pool.cards()))
+
+
+def _what_may_be_used(principal: Principal) -> MayUse:
+    return anything if principal.plan is None else principal.plan.allows
 
 
 def _read(given: bytes | Source) -> bytes:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from magic_eraser.errors import ModelUnavailable, UnusableOutput
+from magic_eraser.errors import ModelUnavailable, PlanForbidsModel, UnusableOutput
 from magic_eraser.hosting.pool import ModelPool, ModelState
 from magic_eraser.hosting.workers import Workers
 from magic_eraser.imaging import compose
@@ -41,6 +41,15 @@ from magic_eraser.telemetry.logging import get_logger
 log = get_logger(__name__)
 
 
+MayUse = Callable[[ModelCard], bool]
+"""Whether whoever asks may use a model."""
+
+
+def anything(_card: ModelCard) -> bool:
+    """Who has no plan may use every model."""
+    return True
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
     """One request on its way through the models."""
@@ -49,6 +58,7 @@ class Job:
     mask: Mask
     options: EraseOptions
     watch: Watch
+    may_use: MayUse = anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +107,21 @@ class Inpainting:
         self._where = where
         self._variant = variant
 
-    def plan(self, options: EraseOptions, mask: Mask, watch: Watch) -> Plan:
+    def plan(self, options: EraseOptions, mask: Mask, watch: Watch, may_use: MayUse = anything) -> Plan:
         """Which models fill what: the one asked for, or as `routing.plan` says with what is expected to take so long as
-        `watch` allows."""
+        `watch` allows.
+
+        Raises:
+            PlanForbidsModel: there is none here that may be used.
+        """
         if options.model != AUTO:
             return Plan((Step(self._card(options.model).id, mask.hole),))
+        usable = self._usable(may_use)
+        if may_use is not anything and not set(usable) & set(routing.PREFERENCE):
+            raise PlanForbidsModel(
+                "The plan includes none of the models that this server has for auto.",
+                "当前套餐不包含此服务器可自动选用的任何模型。",
+            )
         limited = False
 
         def seconds(model: str, hole: Hole) -> float:
@@ -110,11 +130,11 @@ class Inpainting:
             limited = limited or not routing.affordable(expected, watch)
             return expected
 
-        return Plan(routing.plan(mask.hole, self._usable(), watch, seconds), limited)
+        return Plan(routing.plan(mask.hole, usable, watch, seconds), limited)
 
-    def fingerprint(self, options: EraseOptions) -> str:
+    def fingerprint(self, options: EraseOptions, may_use: MayUse = anything) -> str:
         """Of the model asked for, or of all that "auto" may choose from now; looks at the disk then."""
-        names = self._usable() if options.model == AUTO else [options.model]
+        names = self._usable(may_use) if options.model == AUTO else [options.model]
         found = fingerprint((self._card(name) for name in names), self._where)
         return f"{self._variant}:{found}"
 
@@ -141,7 +161,7 @@ class Inpainting:
             if job.options.model != AUTO and not isinstance(error, UnusableOutput):
                 raise
             failure = error
-        usable = await self._workers.run(job.watch, self._usable)
+        usable = await self._workers.run(job.watch, self._usable, job.may_use)
         for other in routing.instead_of(step.model, usable):
             log.warning("fell_back", model=step.model, instead=other, reason=failure.detail)
             try:
@@ -189,11 +209,12 @@ class Inpainting:
     def _card(self, model_id: str) -> ModelCard:
         return find(model_id, self._pool.cards())
 
-    def _usable(self) -> list[str]:
-        """Ids of the models that have what they need here. One whose load failed is left out until it may be tried
-        again, so that `auto` does not say anew with every answer that it fell back; without anything else, it is not.
-        """
-        here = [name for name in self._pool.cards() if self._pool.why_not(name) is None]
+    def _usable(self, may_use: MayUse) -> list[str]:
+        """Ids of the models that have what they need here and may be used. One whose load failed is left out until it
+        may be tried again, so that `auto` does not say anew with every answer that it fell back; without anything else,
+        it is not."""
+        cards = self._pool.cards().items()
+        here = [name for name, card in cards if self._pool.why_not(name) is None and may_use(card)]
         return [name for name in here if not self._pool.retry_after(name)] or here
 
     def _seconds(self, effort: Effort, model: str, hole: Hole) -> float:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from numpy.typing import NDArray
 
+from magic_eraser.billing.quota import Reservation
 from magic_eraser.errors import ValidationFailed
 from magic_eraser.imaging.codec import Encoded
 from magic_eraser.imaging.mask import MAX_GROWTH, Growth
@@ -206,6 +207,9 @@ class EraseResult:
         notices: what could not be kept, and why.
         ahead: how many went before it when it came to the queue; 0 where it was next, or from the cache.
         slept: seconds for which the server had slept before this request; None where it was awake.
+        reservation: what was charged by; None where nothing was: a result from the cache, or one that is charged by
+            whoever asked.
+        units: the weight of the model that ran, as it was charged; 0 where nothing was.
     """
 
     photo: Photo | None
@@ -218,3 +222,5 @@ class EraseResult:
     notices: tuple[Notice, ...]
     ahead: int = 0
     slept: float | None = None
+    reservation: Reservation | None = None
+    units: int = 0

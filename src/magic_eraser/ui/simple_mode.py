@@ -43,11 +43,12 @@ Uploaded = dict[str, Any] | None
 """Gradio's FileData as JSON: `path`, `orig_name` and more."""
 
 
-Arrive = Callable[[str], Awaitable[Principal]]
-"""The address that a call comes from (empty where unknown) to who calls; raises `RateLimited`."""
+Arrive = Callable[[Mapping[str, str], str], Awaitable[Principal]]
+"""A call's headers and the address that it comes from (empty where unknown) to who calls; raises `RateLimited`, and
+`NotAuthenticated` where it has to say who it is."""
 
 
-async def as_owner(_address: str) -> Principal:
+async def as_owner(_headers: Mapping[str, str], _address: str) -> Principal:
     """Everybody, without a limit."""
     return LOCAL_OWNER
 
@@ -104,7 +105,7 @@ class Handlers:
             photo = _file(image, "no_image", language)
             hole = _file(mask, "no_mask", language)
             mask_bytes = await asyncio.to_thread(hole.read_bytes)
-            caller = await self._arrive(_address(request))
+            caller = await self._arrive(_headers(request), _address(request))
             return await self._erase(caller, photo, image, mask_bytes, _options(*choices), language)
 
     async def paint(
@@ -119,7 +120,7 @@ class Handlers:
             layers = [_file(layer, "file_gone", language) for layer in drawing.get("layers") or ()]
             hole = await asyncio.to_thread(_painted, photo, layers, language)
             options = _options(model, effort, grow)
-            caller = await self._arrive(_address(request))
+            caller = await self._arrive(_headers(request), _address(request))
             result = await self._erase(caller, photo, background, hole, options, language)
         return _shown(background, result)
 
@@ -144,6 +145,13 @@ class Handlers:
     def _reads(self, request: gr.Request | None) -> Language:
         headers: Mapping[str, str] = request.headers if request is not None else {}
         return self._language(headers.get("accept-language", ""))
+
+
+def _headers(request: gr.Request | None) -> dict[str, str]:
+    """By lower-case name; none where the function is called without a request."""
+    if request is None:
+        return {}
+    return {str(name).lower(): str(value) for name, value in request.headers.items()}
 
 
 def _address(request: gr.Request | None) -> str:

@@ -27,6 +27,7 @@ from magic_eraser.service.activity import Activity
 from magic_eraser.service.admission import SlotAdmission
 from magic_eraser.service.cache import Kept
 from magic_eraser.service.erase import EraseService
+from magic_eraser.service.metering import Metering
 from magic_eraser.service.request import EraseOptions, EraseRequest, Keeping
 from magic_eraser.service.safety import NullFilter
 from slow_model import SlowInpainter, catalog_with
@@ -80,8 +81,9 @@ def build(slow, diary):
     pool = LocalPool(workers, catalog_with(slow))
 
     def service(**ports) -> EraseService:
+        metering = Metering(ports.pop("quota", diary))
         return EraseService(
-            pool, workers, **({"quota": diary, "content_filter": diary, "cache": diary} | ports)
+            pool, workers, metering=metering, **({"content_filter": diary, "cache": diary} | ports)
         )
 
     yield service

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from magic_eraser.service.rates import WINDOW, LimitedRates, NullRates, Rate
+from magic_eraser.service.limited_rates import WINDOW, LimitedRates
+from magic_eraser.service.rates import NullRates, Rate
 
 
 @pytest.fixture(autouse=True)

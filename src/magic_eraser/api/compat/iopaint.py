@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from magic_eraser.accounts.principal import Scope
 from magic_eraser.api.compat.failures import route_with
 from magic_eraser.api.compat.iopaint_facts import SAMPLERS, model_info, server_config
-from magic_eraser.api.deps import Caller, KeepingAsked, Seconds, TheRooms, WhileOpen, unless_gone
+from magic_eraser.api.deps import Caller, KeepingAsked, Needs, Seconds, TheRooms, WhileOpen, unless_gone
 from magic_eraser.api.forms import picture, read_json, validate
 from magic_eraser.api.idempotent import TakesKey, once
 from magic_eraser.api.metered import Metered
@@ -100,12 +101,12 @@ def _fails(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 @router.post(
     "/inpaint",
-    dependencies=[WhileOpen, Metered, TakesKey],
+    dependencies=[WhileOpen, Needs(Scope.ERASE), Metered, TakesKey],
     summary="Erase (IOPaint)",
     response_class=Response,
     responses={
         200: {"description": "The picture", "content": {"image/*": {}}},
-        **_fails(400, 404, 408, 409, 413, 415, 422, 429, 503, 504, 507),
+        **_fails(400, 401, 402, 403, 404, 408, 409, 413, 415, 422, 429, 503, 504, 507),
     },
     openapi_extra={
         "requestBody": {
@@ -131,6 +132,7 @@ async def inpaint(
 
     async def answer() -> Response:
         result = await unless_gone(request, rooms.service.erase(caller, erase, Watch(seconds)))
+        request.state.charged = result.reservation
         assert result.encoded is not None
         data, media_type = result.encoded.data, result.encoded.media_type
         return Response(data, media_type=media_type, headers={"X-Seed": str(seed)})
@@ -147,7 +149,7 @@ async def show_model(request: Request, rooms: TheRooms) -> dict[str, Any]:
 @router.post(
     "/model",
     summary="Choose the model of this API's later requests (IOPaint)",
-    responses=_fails(404, 413, 422, 503),
+    responses=_fails(401, 403, 404, 413, 422, 503),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -155,8 +157,10 @@ async def show_model(request: Request, rooms: TheRooms) -> dict[str, Any]:
         }
     },
 )
-async def switch_model(request: Request, rooms: TheRooms) -> dict[str, Any]:
-    """Only requests to `/api/v1` follow it; a wrong name, or one of a model that cannot be used, changes nothing."""
+async def switch_model(request: Request, rooms: TheRooms, caller: Caller) -> dict[str, Any]:
+    """Only requests to `/api/v1` follow it; a wrong name, or one of a model that cannot be used, changes nothing. All
+    callers follow it: where there are several, it takes an admin."""
+    caller.require(Scope.ERASE if rooms.accounts is None else Scope.ADMIN)
     name = validate(SwitchBody, await read_json(request)).name
     if name not in (AUTO, CV2):
         find(name, rooms.pool.cards())

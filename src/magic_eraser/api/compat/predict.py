@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from magic_eraser.accounts.principal import Scope
 from magic_eraser.api import language
 from magic_eraser.api.compat.failures import route_with
-from magic_eraser.api.deps import Caller, KeepingAsked, Seconds, TheRooms, WhileOpen, unless_gone
+from magic_eraser.api.deps import Caller, KeepingAsked, Needs, Seconds, TheRooms, WhileOpen, unless_gone
 from magic_eraser.api.forms import data_url, picture, read_json, validate
 from magic_eraser.api.idempotent import TakesKey, once
 from magic_eraser.api.metered import Metered
@@ -55,12 +56,12 @@ _EXAMPLE = {"data": ["data:image/jpeg;base64,/9j/4AAQ...", "data:image/png;base6
 
 @router.post(
     "/api/predict",
-    dependencies=[WhileOpen, Metered, TakesKey],
+    dependencies=[WhileOpen, Needs(Scope.ERASE), Metered, TakesKey],
     summary="Erase, base64 in and out",
     response_model=PredictAnswer,
     responses={
         status: {"description": "Failed", "content": {"application/json": {"example": {"error": "..."}}}}
-        for status in (400, 408, 409, 413, 415, 422, 429, 503, 504, 507)
+        for status in (400, 401, 402, 403, 408, 409, 413, 415, 422, 429, 503, 504, 507)
     },
     openapi_extra={
         "requestBody": {
@@ -84,6 +85,7 @@ async def predict(
 
     async def answer() -> Response:
         result = await unless_gone(request, rooms.service.erase(caller, erase, Watch(seconds)))
+        request.state.charged = result.reservation
         assert result.encoded is not None
         url = data_url(result.encoded.data, result.encoded.media_type)
         return JSONResponse({"data": [url], "duration": round(time.monotonic() - start, 3)})

@@ -10,10 +10,11 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from magic_eraser.accounts.principal import Principal
+from magic_eraser.accounts.plans import Feature
+from magic_eraser.accounts.principal import Principal, Scope
 from magic_eraser.api import language
 from magic_eraser.api.accept import prefers_async, prefers_json
-from magic_eraser.api.deps import Caller, KeepingAsked, Seconds, TheRooms, WhileOpen, unless_gone
+from magic_eraser.api.deps import Caller, KeepingAsked, Needs, Seconds, TheRooms, WhileOpen, unless_gone
 from magic_eraser.api.erase_fields import EraseFields, EraseForm, EraseJson, options_of
 from magic_eraser.api.forms import data_url, picture, read_fields, validate
 from magic_eraser.api.idempotent import TakesKey, once
@@ -55,7 +56,7 @@ _IMAGES = {
 
 @router.post(
     "/erase",
-    dependencies=[WhileOpen, Metered, TakesKey],
+    dependencies=[WhileOpen, Needs(Scope.ERASE), Metered, TakesKey],
     summary="Erase what the mask marks",
     response_class=Response,
     responses={
@@ -67,7 +68,7 @@ _IMAGES = {
             },
         },
         202: {"description": "A job, as `Prefer: respond-async` asked for", "model": JobView},
-        **responses(400, 404, 408, 409, 413, 415, 422, 429, 503, 504, 507),
+        **responses(400, 401, 402, 403, 404, 408, 409, 413, 415, 422, 429, 503, 504, 507),
     },
     openapi_extra={
         "requestBody": {
@@ -88,12 +89,16 @@ async def erase(
     fields = await read_fields(request)
     asked = await _request(rooms, caller, dict(fields), keeping)
 
+    as_a_job = prefers_async(request) and caller.has(Feature.BATCH_PROCESSING)  # a preference, not an order
+    if as_a_job:
+        caller.require(Scope.JOBS)
+
     async def answer() -> Response:
-        if prefers_async(request):
+        if as_a_job:
             return await as_job(request, rooms, caller, asked)
         return await unless_gone(request, _answer(request, rooms, caller, asked, Watch(seconds)))
 
-    meant = {**fields, "respond-async": True} if prefers_async(request) else fields
+    meant = {**fields, "respond-async": True} if as_a_job else fields
     return await once(request, rooms, caller, meant, answer)
 
 
@@ -115,6 +120,7 @@ async def _answer(
     request: Request, rooms: Rooms, caller: Principal, erase: EraseRequest, watch: Watch
 ) -> Response:
     result = await rooms.service.erase(caller, erase, watch)
+    request.state.charged = result.reservation
     assert result.encoded is not None
     image_id = await _kept_for_next(rooms, caller, result)
     headers = _headers(result, image_id)

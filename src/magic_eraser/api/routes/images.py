@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
+from magic_eraser.accounts.principal import Scope
 from magic_eraser.api.accept import prefers_image
-from magic_eraser.api.deps import Caller, Seconds, TheRooms, WhileOpen, unless_gone
+from magic_eraser.api.deps import Caller, Needs, Seconds, TheRooms, WhileOpen, unless_gone
 from magic_eraser.api.forms import picture, read_fields
 from magic_eraser.api.metered import Metered
 from magic_eraser.api.problems import responses
@@ -81,10 +82,10 @@ class Image(BaseModel):
 @router.post(
     "",
     status_code=201,
-    dependencies=[WhileOpen, Metered],
+    dependencies=[WhileOpen, Needs(Scope.ERASE), Metered],
     summary="Upload a picture",
     response_model=Image,
-    responses=responses(400, 408, 413, 415, 422, 429, 503, 504, 507),
+    responses=responses(400, 401, 403, 408, 413, 415, 422, 429, 503, 504, 507),
     openapi_extra=_UPLOAD,
 )
 async def upload(request: Request, rooms: TheRooms, caller: Caller, seconds: Seconds) -> Image:
@@ -103,9 +104,10 @@ async def upload(request: Request, rooms: TheRooms, caller: Caller, seconds: Sec
 
 @router.get(
     "/{image_id}",
+    dependencies=[Needs(Scope.ERASE)],
     summary="Its facts, or its bytes",
     response_model=Image,
-    responses={200: {"content": {"image/*": {}}}, **responses(404)},
+    responses={200: {"content": {"image/*": {}}}, **responses(401, 403, 404)},
 )
 async def show(image_id: str, request: Request, rooms: TheRooms, caller: Caller) -> Image | Response:
     """JSON; the picture itself where `Accept` asks for an image, as an `<img>` does."""
@@ -116,9 +118,10 @@ async def show(image_id: str, request: Request, rooms: TheRooms, caller: Caller)
 
 @router.get(
     "/{image_id}/content",
+    dependencies=[Needs(Scope.ERASE)],
     summary="Its bytes, as they were sent",
     response_class=Response,
-    responses={**_BYTES, **responses(404)},
+    responses={**_BYTES, **responses(401, 403, 404)},
 )
 async def content(image_id: str, rooms: TheRooms, caller: Caller) -> Response:
     stored = await asyncio.to_thread(rooms.images.get, caller.tenant_id, image_id)
@@ -130,9 +133,10 @@ async def content(image_id: str, rooms: TheRooms, caller: Caller) -> Response:
 
 @router.get(
     "/{image_id}/preview",
+    dependencies=[Needs(Scope.ERASE)],
     summary="As a JPEG that every browser shows",
     response_class=Response,
-    responses={**_PREVIEW, **responses(404, 503, 504)},
+    responses={**_PREVIEW, **responses(401, 403, 404, 503, 504)},
 )
 async def show_preview(
     image_id: str, request: Request, rooms: TheRooms, caller: Caller, seconds: Seconds
@@ -143,6 +147,12 @@ async def show_preview(
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 
-@router.delete("/{image_id}", status_code=204, summary="Let it go now", responses=responses(404))
+@router.delete(
+    "/{image_id}",
+    status_code=204,
+    dependencies=[Needs(Scope.ERASE)],
+    summary="Let it go now",
+    responses=responses(401, 403, 404),
+)
 async def delete(image_id: str, rooms: TheRooms, caller: Caller) -> None:
     await asyncio.to_thread(rooms.images.delete, caller.tenant_id, image_id)

@@ -10,8 +10,10 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from magic_eraser.accounts.plans import Feature
+from magic_eraser.accounts.principal import Scope
 from magic_eraser.api.body.read import read_body
-from magic_eraser.api.deps import Caller, KeepingAsked, TheRooms, WhileOpen
+from magic_eraser.api.deps import Caller, KeepingAsked, Needs, TheRooms, WhileOpen
 from magic_eraser.api.events import HIGHEST_ID, MEDIA_TYPE, EventResponse, follow, last_seen
 from magic_eraser.api.idempotent import TakesKey, once
 from magic_eraser.api.job_views import JobList, JobView, error_of
@@ -27,6 +29,7 @@ from magic_eraser.telemetry.logging import get_logger
 log = get_logger(__name__)
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
+MINE = [Needs(Scope.JOBS)]
 MOST_LISTED = 100
 OPEN_AGAIN = 2.0
 """Seconds after which to ask again for the result of an item that is open."""
@@ -76,24 +79,31 @@ JobId = Annotated[str, Depends(_job_id)]
 @router.post(
     "",
     status_code=202,
-    dependencies=[WhileOpen, Counted, TakesKey],
+    dependencies=[WhileOpen, Needs(Scope.JOBS), Counted, TakesKey],
     summary="Erase from many pictures",
     response_class=Response,
-    responses={**_ACCEPTED, **responses(400, 404, 408, 409, 413, 415, 422, 429, 503, 507)},
+    responses={**_ACCEPTED, **responses(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507)},
     openapi_extra=_FORM,
 )
 async def create(request: Request, rooms: TheRooms, caller: Caller, keeping: KeepingAsked) -> Response:
     """Send `image` and `mask` as often as there are pairs, in the same order, or `archive`: a ZIP with the folders
     `images/` and `masks/`, paired by name. The other fields are those of `/v1/erase`, for all of them. Pictures are
     looked at when it is their turn: one that is broken fails alone."""
+    caller.require_feature(Feature.BATCH_PROCESSING)
     await rooms.jobs.check_room(caller)
     most = 2 * rooms.settings.jobs.max_items + OTHER_FILES
     fields = (await read_body(request, max_files=most, repeated=REPEATED)).fields
-    asked = await judge(rooms, fields, keeping)
+    asked = await judge(rooms, caller, fields, keeping)
     return await once(request, rooms, caller, fields, lambda: accept(request, rooms, caller, asked))
 
 
-@router.get("", summary="Your jobs, newest first", response_model=JobList, responses=responses(404, 422, 503))
+@router.get(
+    "",
+    dependencies=MINE,
+    summary="Your jobs, newest first",
+    response_model=JobList,
+    responses=responses(401, 403, 404, 422, 503),
+)
 async def listing(
     request: Request,
     rooms: TheRooms,
@@ -110,7 +120,13 @@ async def listing(
     )
 
 
-@router.get("/{job_id}", summary="Where a job stands", response_model=JobView, responses=responses(404, 503))
+@router.get(
+    "/{job_id}",
+    dependencies=MINE,
+    summary="Where a job stands",
+    response_model=JobView,
+    responses=responses(401, 403, 404, 503),
+)
 async def show(job_id: JobId, request: Request, rooms: TheRooms, caller: Caller) -> Response:
     """With all its items: `success` is null for those that are open."""
     job = await rooms.jobs.get(caller.tenant_id, job_id)
@@ -120,9 +136,10 @@ async def show(job_id: JobId, request: Request, rooms: TheRooms, caller: Caller)
 
 @router.get(
     "/{job_id}/items/{index}",
+    dependencies=MINE,
     summary="The result of one item",
     response_class=Response,
-    responses={**_BYTES, **responses(400, 403, 404, 413, 415, 422, 429, 500, 503, 504, 507)},
+    responses={**_BYTES, **responses(400, 401, 402, 403, 404, 413, 415, 422, 429, 500, 503, 504, 507)},
 )
 async def result(
     job_id: JobId,
@@ -150,9 +167,10 @@ async def result(
 
 @router.get(
     "/{job_id}/archive",
+    dependencies=MINE,
     summary="All results as a ZIP",
     response_class=StreamingResponse,
-    responses={**_ZIP, **responses(404, 503)},
+    responses={**_ZIP, **responses(401, 403, 404, 503)},
 )
 async def download(job_id: JobId, request: Request, rooms: TheRooms, caller: Caller) -> Response:
     """What there is at this moment: of a job that is not over, the results so far. `report.json` in it tells of every
@@ -179,10 +197,11 @@ async def _whole_or_cut_off(job_id: str, pieces: AsyncIterator[bytes]) -> AsyncI
 
 @router.get(
     "/{job_id}/events",
+    dependencies=MINE,
     status_code=200,
     summary="What happens to a job, as it happens",
     response_class=EventResponse,
-    responses={**_EVENTS, **responses(404, 422, 429, 503)},
+    responses={**_EVENTS, **responses(401, 403, 404, 422, 429, 503)},
 )
 async def events(
     job_id: JobId,
@@ -202,10 +221,11 @@ async def events(
 
 @router.delete(
     "/{job_id}",
+    dependencies=MINE,
     status_code=202,
     summary="Cancel it, or let it go",
     response_class=Response,
-    responses={**_CANCELLED, **responses(404, 503)},
+    responses={**_CANCELLED, **responses(401, 403, 404, 503)},
 )
 async def delete(job_id: JobId, request: Request, rooms: TheRooms, caller: Caller) -> Response:
     """One that is open is cancelled: what is done stays. One that is over goes, with all its pictures."""

@@ -1,0 +1,203 @@
+"""Calls held, charged and given back, each in one transaction of the database that is the only truth of them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from magic_eraser.accounts.money import to_text
+from magic_eraser.accounts.plans import Charging, Plan, Plans
+from magic_eraser.accounts.principal import Principal
+from magic_eraser.billing.callers import Caller, look_up
+from magic_eraser.billing.counting import Counters, Held
+from magic_eraser.billing.quota import Reservation
+from magic_eraser.billing.tables import ReservationState, reservations
+from magic_eraser.db.database import Database
+from magic_eraser.errors import PaymentRequired, QuotaExhausted
+from magic_eraser.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+
+OnEvent = Callable[[str, str], None]
+"""Told `(plan id, event)` once it is in the database: reserved, settled, released, expired, refused, refunded, late."""
+
+
+def nobody_counts(_plan: str, _event: str) -> None:
+    """Where nobody wants to hear of it."""
+
+
+_STATE = sa.select(reservations.c.state, reservations.c.plan).where(
+    reservations.c.id == sa.bindparam("the_id")
+)
+
+
+class DatabaseQuota:
+    """Limits of a day and prepaid credit, exact to the call however many servers ask at once.
+
+    What a refusal wrote within a transaction of its caller's is the caller's to roll back.
+
+    Args:
+        database: where all of it lies.
+        plans: limits, prices, and whose midnight begins a day.
+        hold_seconds: after which a call that nobody ended is given back (`reaper.reap`).
+        on_event: see `OnEvent`.
+    """
+
+    def __init__(
+        self, database: Database, plans: Plans, *, hold_seconds: float, on_event: OnEvent = nobody_counts
+    ) -> None:
+        self._database = database
+        self._plans = plans
+        self._hold_seconds = hold_seconds
+        self._on_event = on_event
+        self._counters = Counters(is_sqlite=database.is_sqlite)
+
+    async def reserve(
+        self, principal: Principal, units: int, within: AsyncConnection | None = None
+    ) -> Reservation:
+        """Hold one call of the day and, where calls are paid for beforehand, its price.
+
+        Args:
+            units: 0 or more: how many times the plan's price of a call it costs.
+
+        Raises:
+            QuotaExhausted: the day's calls are used or under way; with the moment when the next day begins.
+            PaymentRequired: the credit does not reach.
+            InvalidToken, TokenExpired, AccountDisabled: see `callers.look_up`.
+            StorageUnavailable, StorageFull: see `Database.write`.
+        """
+        if within is not None:
+            reservation, plan = await self._reserve(within, principal, units)
+            self._tell_after(within, plan, "reserved")
+            return reservation
+        async with self._database.write() as own:
+            reservation, plan = await self._reserve(own, principal, units)
+        self._on_event(plan, "reserved")
+        return reservation
+
+    async def settle(
+        self, reservation: Reservation, units: int, within: AsyncConnection | None = None
+    ) -> None:
+        """Charge what is held, at most `units` of it; 0 or less releases it. A second call does nothing, and one for a
+        hold that expired meanwhile neither: its call was given back."""
+        await self._close(reservation.id, units, within)
+
+    async def release(self, reservation: Reservation, within: AsyncConnection | None = None) -> None:
+        """Give back what is held. A second call does nothing. Only `id` is looked at."""
+        await self._close(reservation.id, 0, within)
+
+    async def _reserve(
+        self, within: AsyncConnection, principal: Principal, units: int
+    ) -> tuple[Reservation, str]:
+        if units < 0:
+            raise ValueError(f"a call of weight {units}")
+        caller = await look_up(within, self._plans, principal)
+        plan, tenant = caller.plan, principal.tenant_id
+        day = caller.book.day(caller.at)
+        stands = await self._counters.take_call(within, tenant, day, plan.calls_a_day)
+        if stands is None:
+            used = await self._counters.used(within, tenant, day)
+            self._on_event(plan.id, "refused")
+            raise _exhausted(caller, used)
+        held = Held(
+            id=secrets.token_urlsafe(16),
+            tenant_id=tenant,
+            subject=principal.subject,
+            plan=plan.id,
+            day=day,
+            units=units,
+            unit_price=plan.cost_a_call,
+            charging=plan.charging,
+        )
+        if plan.charging is Charging.CREDIT and not await self._counters.take_credit(within, held):
+            self._on_event(plan.id, "refused")
+            raise _unpaid(plan, held.amount)
+        await self._counters.hold(within, held, caller.at, self._hold_seconds)
+        limited = plan.calls_a_day is not None
+        reservation = Reservation(
+            id=held.id,
+            units=units,
+            unit_price=held.unit_price,
+            plan=plan,
+            day=day,
+            left=None if plan.calls_a_day is None else plan.calls_a_day - stands,
+            resets_at=caller.book.next_day(caller.at) if limited else None,
+        )
+        return reservation, plan.id
+
+    async def _close(self, id: str, units: int, within: AsyncConnection | None) -> None:
+        if not id:  # nothing was counted
+            return
+        if within is not None:
+            told = await self._closed(within, id, units)
+            if told is not None:
+                self._tell_after(within, *told)
+            return
+        async with self._database.write() as own:
+            told = await self._closed(own, id, units)
+        if told is not None:
+            self._on_event(*told)
+
+    async def _closed(self, within: AsyncConnection, id: str, units: int) -> tuple[str, str] | None:
+        state = ReservationState.SETTLED if units > 0 else ReservationState.RELEASED
+        held = await self._counters.end(within, id, state)
+        if held is None:
+            return await self._too_late(within, id) if units > 0 else None
+        if units > 0:
+            await self._counters.charge(within, held, min(units, held.units))
+        else:
+            await self._counters.give_back(within, held)
+        return held.plan, str(state)
+
+    async def _too_late(self, within: AsyncConnection, id: str) -> tuple[str, str] | None:
+        row = (await within.execute(_STATE, {"the_id": id})).first()
+        if row is None or row.state != ReservationState.EXPIRED:
+            return None  # told twice
+        log.warning("settled_too_late", reservation=id, plan=row.plan)
+        return str(row.plan), "late"
+
+    def _tell_after(self, within: AsyncConnection, plan: str, what: str) -> None:
+        """Once the caller's transaction is committed; never where it is rolled back."""
+        connection = within.sync_connection
+
+        def tell(_connection: Any) -> None:
+            self._on_event(plan, what)
+
+        event.listen(connection, "commit", tell, once=True)
+
+
+def _exhausted(caller: Caller, used: int) -> QuotaExhausted:
+    plan, zone = caller.plan, caller.book.zone
+    resets_at = caller.book.next_day(caller.at)
+    begins = datetime.fromtimestamp(resets_at, zone)
+    told = {"limit": plan.calls_a_day, "used": used, "resets_at": begins.isoformat()}
+    wait = max(1.0, resets_at - caller.at)
+    if plan.calls_a_day == 0:
+        return QuotaExhausted(
+            f'The plan "{plan.id}" includes no calls.',
+            f"套餐“{plan.title_zh}”不含任何调用次数。",
+            retry_after=wait,
+            extra=told,
+        )
+    when = f"{begins:%Y-%m-%d %H:%M} ({zone})"
+    return QuotaExhausted(
+        f'All {plan.calls_a_day} calls a day of the plan "{plan.id}" are used or under way; '
+        f"the next one is free at {when}.",
+        f"套餐“{plan.title_zh}”每天的 {plan.calls_a_day} 次调用已用完或正在处理；下一次可用时间：{when}。",
+        retry_after=wait,
+        extra=told,
+    )
+
+
+def _unpaid(plan: Plan, amount: int) -> PaymentRequired:
+    return PaymentRequired(
+        f'This call costs {to_text(amount)} on the plan "{plan.id}", and there is not that much credit left.',
+        f"套餐“{plan.title_zh}”下此次调用需 {to_text(amount)}，余额不足。",
+        extra={"amount": to_text(amount)},
+    )

@@ -1,0 +1,29 @@
+"""The database of the settings, for verbs that read or change what lies in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from magic_eraser.db.database import Database
+from magic_eraser.db.upgrade import State, check
+from magic_eraser.errors import SettingsError
+from magic_eraser.service.storage import database_of
+from magic_eraser.settings import Settings
+
+
+@asynccontextmanager
+async def current_database(settings: Settings) -> AsyncIterator[Database]:
+    """Open for the block. Makes no database where there is none.
+
+    Raises:
+        SettingsError: there is none, it cannot be reached, or it is of another version; the sentence says what to type.
+    """
+    database = database_of(settings)
+    try:
+        found = await check(database)
+        if found.state is not State.CURRENT:
+            raise SettingsError(found.sentence())
+        yield database
+    finally:
+        await database.close()

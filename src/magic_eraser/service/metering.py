@@ -1,0 +1,120 @@
+"""What a call costs and what is told of it, in one transaction: the ledger and the events of usage."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from magic_eraser.accounts.principal import Principal
+from magic_eraser.billing.quota import NullQuota, Quota, Reservation
+from magic_eraser.errors import StorageUnavailable
+from magic_eraser.service.request import EraseResult
+from magic_eraser.telemetry.logging import get_logger
+from magic_eraser.usage.event import UsageEvent
+
+if TYPE_CHECKING:  # the library needs no database
+    from magic_eraser.db.database import Database
+    from magic_eraser.usage.log import UsageLog
+
+log = get_logger(__name__)
+
+PAUSES = (0.2, 1.0)
+"""Seconds before a charge that the database did not take is tried again: the picture is done, and waits for it."""
+
+
+class Metering:
+    """Reserves before the work; after it settles and tells what was done.
+
+    Args:
+        quota: the ledger; nothing is counted where None.
+        database: where ledger and events lie; None where nobody pays.
+        usage: told of calls, within the transaction that charges them; nobody where None.
+        hits: told of results that cost nothing.
+    """
+
+    def __init__(
+        self,
+        quota: Quota | None = None,
+        *,
+        database: Database | None = None,
+        usage: UsageLog | None = None,
+        hits: UsageLog | None = None,
+    ) -> None:
+        self._quota = quota or NullQuota()
+        self._database = database
+        self._usage = usage
+        self._hits = hits
+
+    async def reserve(self, principal: Principal, units: int) -> Reservation:
+        """See `Quota.reserve`."""
+        return await self._quota.reserve(principal, units)
+
+    async def release(self, reservation: Reservation) -> None:
+        """The work came to nothing. Where the database does not hear of it, the hold ends by itself."""
+        try:
+            await asyncio.shield(self._quota.release(reservation))
+        except StorageUnavailable as error:
+            log.warning("hold_not_released", reservation=reservation.id, reason=error.code)
+
+    async def settle(
+        self, principal: Principal, reservation: Reservation, weight: int, result: EraseResult
+    ) -> EraseResult:
+        """The picture is done: charge it, whether or not its caller is still there.
+
+        Args:
+            weight: of the model that ran.
+
+        Returns:
+            The result, with what it cost.
+
+        Raises:
+            StorageUnavailable: it could not be charged, so it is not handed out either.
+        """
+        units = min(reservation.units, weight)
+        event = _event(principal, reservation, units, result)
+        await asyncio.shield(self._settled(reservation, units, event))
+        return replace(result, reservation=reservation if reservation.id else None, units=units)
+
+    async def hit(self, principal: Principal, result: EraseResult) -> None:
+        """A result from the cache: it costs nothing, and is told."""
+        if self._hits is not None:
+            await self._hits.record(_event(principal, Reservation(uuid4().hex[:22], 0), 0, result))
+
+    async def _settled(self, reservation: Reservation, units: int, event: UsageEvent) -> None:
+        for pause in PAUSES:  # told twice, it is charged once
+            try:
+                await self._settle(reservation, units, event)
+                return
+            except StorageUnavailable:
+                await asyncio.sleep(pause)
+        await self._settle(reservation, units, event)
+
+    async def _settle(self, reservation: Reservation, units: int, event: UsageEvent) -> None:
+        if self._database is None:
+            await self._quota.settle(reservation, units)
+            if self._usage is not None:
+                await self._usage.record(event)
+            return
+        async with self._database.write() as within:
+            await self._quota.settle(reservation, units, within)
+            if self._usage is not None:
+                await self._usage.record(event, within)
+
+
+def _event(principal: Principal, reservation: Reservation, units: int, result: EraseResult) -> UsageEvent:
+    return UsageEvent(
+        source="request",
+        source_id=reservation.id or uuid4().hex[:22],
+        tenant_id=principal.tenant_id,
+        subject=principal.subject,
+        model=result.model,
+        units=units,
+        amount=units * reservation.unit_price,
+        plan=reservation.plan.id if reservation.plan is not None else None,
+        cached=result.cache == "hit",
+        pixels=result.width * result.height,
+        seconds=sum(result.seconds.values()),
+        day=reservation.day or None,
+    )
