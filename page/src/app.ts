@@ -1,5 +1,6 @@
 /** The conductor: a photo comes in, is painted on, erased from, compared and taken home. */
 
+import { isAboutAccount } from "./account/advice";
 import type { Api, Erased, ImageInfo } from "./api";
 import { Arrivals } from "./arrivals";
 import type { Catalog } from "./catalog";
@@ -150,8 +151,8 @@ export class App {
   private uploadFailed(problem: Problem): void {
     this.tools.showSending(null);
     if (problem.kind === "cancelled") return;
-    const isHopeless = problem.status >= 400 && problem.status < 500 && ![408, 429].includes(problem.status);
-    if (isHopeless) this.leave();
+    const isRefused = problem.status >= 400 && problem.status < 500 && ![408, 429].includes(problem.status);
+    if (isRefused && !isAboutAccount(problem)) this.leave();
     this.notices.problem(problem);
   }
 

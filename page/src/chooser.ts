@@ -7,6 +7,11 @@ import { box, element, icon, input, need } from "./dom";
 import type { Words } from "./i18n";
 import { wholeSteps, type Prefs } from "./prefs";
 
+/** Everything is there but the right plan. */
+function isForbidden({ allowed, whyCode }: Model): boolean {
+  return !allowed && whyCode === "plan";
+}
+
 /** So many models and "auto" leave room for the other settings; with more, the list waits to be opened. */
 const FEW = 5;
 const COPIED_MS = 1500;
@@ -49,14 +54,16 @@ export class Chooser {
     const { words, catalog } = this;
     const models = catalog.models ?? [];
     const usable = models.filter(({ allowed }) => allowed);
+    const forbidden = models.filter(isForbidden);
     const model = catalog.models === null ? "auto" : chosen.model;
     if (!this.hasOpened && catalog.models !== null) {
       this.hasOpened = true;
-      need("chooser", HTMLDetailsElement).open = usable.length <= FEW;
+      need("chooser", HTMLDetailsElement).open = usable.length + forbidden.length <= FEW;
     }
     box("model-chosen").textContent = model === "auto" ? words.say("auto") : catalog.nameOf(words, model);
     this.renderUsable(usable, model);
-    this.renderLacking(models.filter(({ allowed }) => !allowed));
+    this.renderForbidden(forbidden);
+    this.renderLacking(models.filter((each) => !each.allowed && !isForbidden(each)));
     this.renderAsking(catalog.find(model));
   }
 
@@ -74,6 +81,21 @@ export class Chooser {
     if (this.catalog.models === null) list.append(element("small", "", words.say("modelsUnknown")));
     box("in-memory-legend").hidden = !usable.some(({ state }) => state === "ready");
     if (held) list.querySelector<HTMLInputElement>("input:checked")?.focus();
+  }
+
+  /** They are here, and would be chosen with another plan. */
+  private renderForbidden(forbidden: readonly Model[]): void {
+    const { words } = this;
+    box("models-plans").hidden = forbidden.length === 0;
+    for (const model of forbidden) {
+      const facts = this.facts(model);
+      const chip = element("span", "chip-quiet", words.say("notInPlan"));
+      const choice = this.choice(model.id, false, ...facts, chip, element("small", "", model.whyNot));
+      choice.classList.add("is-forbidden");
+      const radio = choice.querySelector("input");
+      if (radio !== null) radio.disabled = true;
+      box("models").append(choice);
+    }
   }
 
   private choice(id: string, checked: boolean, ...facts: HTMLElement[]): HTMLElement {

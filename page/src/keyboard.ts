@@ -95,8 +95,8 @@ function plain(event: KeyboardEvent, commands: Commands): Command | undefined {
 }
 
 function isElsewhere(target: EventTarget | null): boolean {
-  // An open popover may be looked at while the focus is still on its button; Escape is for it alone.
-  if (document.querySelector(":popover-open") !== null) return true;
+  // An open popover or dialog may be looked at while the focus is elsewhere; Escape is for it alone.
+  if (document.querySelector(":popover-open, dialog:modal") !== null) return true;
   if (!(target instanceof Element)) return false;
   return target.closest("input:not([type=range]), select, textarea, dialog, summary") !== null;
 }

@@ -7,6 +7,14 @@ import type { Key } from "./strings";
 
 const NOTE_MS = 7000;
 const WHISPER_MS = 3200;
+
+/** What a refusal means to this person, and what they can do about it. */
+export interface Advice {
+  readonly sentence: string;
+  readonly lines: readonly string[];
+  readonly actions: readonly { readonly label: string; act(): void }[];
+}
+
 /** What the page says in its own words, since the server's speak of headers. */
 const PASSING: Readonly<Record<string, Key>> = {
   queue_full: "errBusy",
@@ -27,7 +35,11 @@ export class Notices {
   private readonly told = new Set<string>();
   private timer = 0;
 
-  constructor(private readonly words: Words) {}
+  constructor(
+    private readonly words: Words,
+    /** Null where there is none. */
+    private readonly advise: (problem: Problem) => Promise<Advice> | null = () => null,
+  ) {}
 
   /** Stays until it is closed or the next attempt begins. */
   error(sentence: string, hint = ""): void {
@@ -40,8 +52,27 @@ export class Notices {
   problem(problem: Problem): void {
     if (problem.kind === "cancelled") return this.whisper(this.words.say("cancelled"));
     if (problem.kind === "page") console.error(problem.cause);
+    const advice = this.advise(problem);
+    if (advice !== null) return void advice.then((given) => this.advice(given));
     const [sentence, hint] = this.sentences(problem);
     this.error(sentence, hint);
+  }
+
+  private advice({ sentence, lines, actions }: Advice): void {
+    this.clearErrors();
+    const buttons = actions.map(({ label, act }) => {
+      const made = element("button", "button button-quiet", label);
+      made.type = "button";
+      made.addEventListener("click", () => {
+        this.clearErrors();
+        act();
+      });
+      return made;
+    });
+    const said = lines.map((line) => element("span", "line", line));
+    const text = element("div", "notice-words", element("p", "", element("strong", "", sentence), ...said));
+    if (buttons.length > 0) text.append(element("div", "notice-acts", ...buttons));
+    this.add("is-error", "alert", text);
   }
 
   /** The server's codes, and the name of the model that ran: what a format could not carry is told once a photo, what is about one result every time. */

@@ -3,7 +3,7 @@
 import type { Effort, EraseOptions, Growth } from "./api";
 import type { Catalog } from "./catalog";
 import { Chooser } from "./chooser";
-import { box, input, need } from "./dom";
+import { box, button, input, need } from "./dom";
 import { translate, type Words } from "./i18n";
 import type { Prefs } from "./prefs";
 import type { Language } from "./strings";
@@ -17,8 +17,13 @@ export class Settings {
     private readonly words: Words,
     private prefs: Prefs,
     private readonly remember: (change: Partial<Prefs>) => void,
+    seePlans: () => void,
   ) {
     this.chooser = new Chooser(words, catalog, (chosen) => this.change(chosen), prefs);
+    button("models-plans").addEventListener("click", () => {
+      box("settings").hidePopover();
+      seePlans();
+    });
     this.listenToGrowth();
     const feather = input("feather");
     feather.value = String(prefs.feather ?? FEATHER_BY_DEFAULT);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -41,9 +42,9 @@ def zone(faults: Faults, name: object) -> ZoneInfo | None:
     except (KeyError, ValueError, OSError):  # not there; a path out of the folder; a folder
         pass
     known = sorted(available_timezones())
-    near = faults.nearest(name, known) if isinstance(name, str) else ""
-    near = near if "did you mean" in near else '; such as "UTC" or "Asia/Shanghai"'
-    faults.add(("timezone",), f"timezone: there is no time zone {name!r}{near}")
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.8)
+    way = f'did you mean "{near[0]}"?' if near else 'names are such as "UTC" or "Asia/Shanghai"'
+    faults.add(("timezone",), f"timezone: there is no time zone {name!r}; {way}")
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import date
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Path, Query
@@ -15,14 +15,12 @@ from magic_eraser.accounts import money
 from magic_eraser.accounts.principal import Scope
 from magic_eraser.accounts.tables import Role
 from magic_eraser.api.forms import read_json, validate
-from magic_eraser.errors import NotFound, ValidationFailed
+from magic_eraser.errors import NotFound
 
 M = TypeVar("M", bound=BaseModel)
 
 MOST_LISTED = 200
 DAY_SECONDS = 86_400
-USUAL_DAYS, MOST_DAYS = 30, 366
-"""Of a report."""
 _NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
 """PostgreSQL refuses NUL, and the rest would break the lines of a table or a CSV."""
 _AMOUNT = r"^\d{1,10}(\.\d{1,5})?$"
@@ -135,7 +133,7 @@ class Credit(_Body):
     """Credit to be given."""
 
     amount: Amount
-    reference: Line = Field(examples=["voucher-17"])
+    reference: Reference = Field(examples=["voucher-17"])
     """Told twice by the same name, it is given once."""
     note: Note = ""
 
@@ -145,7 +143,7 @@ class Payment(_Body):
 
     amount: Amount | None = None
     """All that is due where omitted."""
-    reference: Line = Field(examples=["bank-2026-11-0042"])
+    reference: Reference = Field(examples=["bank-2026-11-0042"])
     """Told twice by the same name, it counts once."""
     note: Note = ""
 
@@ -159,7 +157,7 @@ class Refund(_Body):
     """All that is left of it where omitted."""
     call: bool = True
     """Whether the call is given back to the user's day as well."""
-    reference: Line = Field(examples=["ticket-1207"])
+    reference: Reference = Field(examples=["ticket-1207"])
     """Told twice by the same name, it is given back once."""
     note: Note = ""
 
@@ -213,30 +211,9 @@ AfterId = Annotated[int | None, Query(ge=1, le=2**62, description="`next` of the
 Limit = Annotated[int, Query(ge=1, le=MOST_LISTED)]
 
 
-_MOMENTS = {"ge": date(2000, 1, 1), "le": date(2199, 12, 31)}
+_SPAN = {"ge": date(2000, 1, 1), "le": date(2199, 12, 31)}
 FirstDay = Annotated[
-    date | None, Query(alias="from", **_MOMENTS, description="First day, in the plans' time zone")
+    date | None,
+    Query(alias="from", description="In the plans' time zone; 30 days up to the last where omitted", **_SPAN),
 ]
-LastDay = Annotated[
-    date | None, Query(alias="to", **_MOMENTS, description="Last day, included; today where omitted")
-]
-
-
-def days(first: date | None, last: date | None, *, today: str) -> tuple[date, date]:
-    """(first, last) of a report, both included: the last 30 days where they are not given.
-
-    Args:
-        today: `2026-11-24`, in the time zone of the plans.
-
-    Raises:
-        ValidationFailed: in the wrong order, or more than `MOST_DAYS`.
-    """
-    end = last or date.fromisoformat(today)
-    begin = first or end - timedelta(days=USUAL_DAYS - 1)
-    if begin > end:
-        raise ValidationFailed(f"from: {begin} is after {end}.", f"from：{begin} 晚于 {end}。")
-    if (end - begin).days >= MOST_DAYS:
-        raise ValidationFailed(
-            f"from: a report has {MOST_DAYS} days at most.", f"from：报表最多包含 {MOST_DAYS} 天。"
-        )
-    return begin, end
+LastDay = Annotated[date | None, Query(alias="to", description="Included; today where omitted", **_SPAN)]

@@ -1,12 +1,14 @@
-"""Everything of users, keys, calls and money, joined. Does no I/O; `Accounts.open` reads what must be read."""
+"""Everything of users, keys, calls and money, joined."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from magic_eraser.accounts import pepper
-from magic_eraser.accounts.keys import Keys
+from magic_eraser.accounts.keys import Keys, foreign_keys
+from magic_eraser.accounts.pepper import Pepper
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.accounts.sign_in import SignIn
 from magic_eraser.accounts.tokens import Tokens
@@ -16,17 +18,24 @@ from magic_eraser.billing.ledger import Ledger
 from magic_eraser.billing.payments import ManualProvider, PaymentProvider
 from magic_eraser.billing.subscriptions import Subscriptions
 from magic_eraser.db.database import Database
+from magic_eraser.errors import EraserError
 from magic_eraser.settings import Settings
+from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from magic_eraser.billing.stripe_inbox import StripeInbox
 
 
+log = get_logger(__name__)
+
+
 @dataclass(slots=True)
 class Accounts:
     """One of each; a server that asks nobody who they are has none."""
 
+    database: Database
+    pepper: Pepper
     plans: Plans
     users: Users
     keys: Keys
@@ -38,6 +47,21 @@ class Accounts:
     inbox: StripeInbox | None
     """None where nobody but an admin tells of payments."""
 
+    async def open(self) -> None:
+        """Begin what runs beside the requests, and say what an operator should know."""
+        foreign = await foreign_keys(self.database, self.pepper)
+        if foreign:
+            log.warning("keys_of_another_pepper", keys=foreign)
+        if self.inbox is not None:
+            self.inbox.start()
+
+    async def close(self) -> None:
+        """End it, and write down when keys were last used."""
+        if self.inbox is not None:
+            await self.inbox.stop()
+        with suppress(EraserError):  # the database is away: it is known to the minute before
+            await self.keys.write_uses()
+
 
 def build_accounts(settings: Settings, database: Database, plans: Plans, metrics: Metrics) -> Accounts:
     """One of each. Reads the pepper of keys, or makes it.
@@ -48,13 +72,16 @@ def build_accounts(settings: Settings, database: Database, plans: Plans, metrics
     auth, billing = settings.auth, settings.billing
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     users = Users(database, plans)
-    keys = Keys(database, pepper.load(auth, settings.data_dir, is_sqlite=database.is_sqlite))
+    secret = pepper.load(auth, settings.data_dir, is_sqlite=database.is_sqlite)
+    keys = Keys(database, secret)
     ledger = Ledger(database, plans, on_event=metrics.quota_event)
     provider: PaymentProvider = ManualProvider()
     subscriptions = Subscriptions(
         database, plans, ledger, provider=provider, grace_days=billing.grace_days, forget=users.forget
     )
     return Accounts(
+        database=database,
+        pepper=secret,
         plans=plans,
         users=users,
         keys=keys,

@@ -145,6 +145,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await prepare(rooms.database, upgrade_on_start=rooms.settings.database.upgrade_on_start)
         await plan_reload.check(rooms.plans.book, rooms.database, rooms.settings.plans_file)
         closing.push_async_callback(rooms.usage.stop)
+        if rooms.accounts is not None:
+            closing.push_async_callback(rooms.accounts.close)
+            await rooms.accounts.open()
         for outside in (rooms.cache, rooms.rates, rooms.redis):
             if outside is not None:
                 closing.push_async_callback(outside.close)
@@ -165,9 +168,6 @@ def _begin(rooms: Rooms, closing: AsyncExitStack) -> None:
     """What runs beside the requests."""
     rooms.runner.start()
     closing.push_async_callback(rooms.runner.stop)
-    if rooms.accounts is not None and rooms.accounts.inbox is not None:
-        rooms.accounts.inbox.start()
-        closing.push_async_callback(rooms.accounts.inbox.stop)
     if rooms.webhooks is not None:
         rooms.webhooks.start()
         closing.push_async_callback(rooms.webhooks.stop)

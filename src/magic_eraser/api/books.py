@@ -29,9 +29,10 @@ class Books:
         self._done: dict[str, float] = {}
 
     async def keep(self) -> None:
-        """Holds at every call, renewals once an hour, the sums once a day; nothing where there are no accounts."""
+        """Holds and last uses of keys at every call, renewals once an hour, the sums once a day; nothing where there are no accounts."""
         if self._rooms.accounts is None:
             return
+        await self._rooms.accounts.keys.write_uses()
         hold_seconds = self._rooms.settings.billing.hold_seconds
         await reaper.reap(
             self._rooms.database, hold_seconds=hold_seconds, on_event=self._rooms.metrics.quota_event

@@ -47,13 +47,18 @@ def check(
 ) -> None:
     """Tell whether a file of plans can be used, and all that is wrong in it: exit 0 if so, else 1."""
     from magic_eraser.accounts.plan_file import SHIPPED, read
+    from magic_eraser.errors import SettingsError
     from magic_eraser.settings import Settings
 
     settings = Settings.load()
     path = file or settings.plans_file or SHIPPED
-    book = read(path)
-    if users:
-        _check_users(book, path, settings)
+    try:
+        book = read(path)
+        if users:
+            _check_users(book, path, settings)
+    except SettingsError as error:  # each line begins with file and line, as editors and CI look for them
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
     for line in _unknown_models(book, path, settings):
         typer.echo(line, err=True)
     count = "1 plan" if len(book.plans) == 1 else f"{len(book.plans)} plans"

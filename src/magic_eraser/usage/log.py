@@ -131,9 +131,10 @@ class BufferedUsage:
         """Write what waits, for the last time: before the database is closed."""
         timer, self._timer = self._timer, None
         if timer is not None:
-            timer.cancel()
-            with suppress(asyncio.CancelledError):
-                await timer
+            async with self._writing:  # not while it writes
+                timer.cancel()
+                with suppress(asyncio.CancelledError):
+                    await timer
         if not await self.flush():
             self._drop(len(self._waiting))
             self._waiting.clear()

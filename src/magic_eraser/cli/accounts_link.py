@@ -1,0 +1,84 @@
+"""Users and keys of the settings' database, for verbs that a person at the machine types."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from magic_eraser.accounts.keys import Keys
+from magic_eraser.accounts.pepper import load
+from magic_eraser.accounts.plan_file import read
+from magic_eraser.accounts.plans import Plans
+from magic_eraser.accounts.users import Users
+from magic_eraser.cli.current_database import current_database
+from magic_eraser.db.database import Database
+from magic_eraser.settings import Settings
+
+if TYPE_CHECKING:
+    from magic_eraser.billing.subscriptions import Subscriptions
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What such a verb works with.
+
+    Attributes:
+        actor: who types, as the audit log names it: `cli:NAME`.
+    """
+
+    settings: Settings
+    database: Database
+    plans: Plans
+    users: Users
+    actor: str
+
+    def keys(self) -> Keys:
+        """Raises `SettingsError`: see `pepper.load`."""
+        pepper = load(self.settings.auth, self.settings.data_dir, is_sqlite=self.database.is_sqlite)
+        return Keys(self.database, pepper)
+
+    def subscriptions(self) -> Subscriptions:
+        """As the server has them."""
+        from magic_eraser.billing.ledger import Ledger
+        from magic_eraser.billing.providers import provider_of
+        from magic_eraser.billing.subscriptions import Subscriptions
+
+        return Subscriptions(
+            self.database,
+            self.plans,
+            Ledger(self.database, self.plans),
+            provider=provider_of(self.settings.billing),
+            grace_days=self.settings.billing.grace_days,
+            forget=self.users.forget,
+        )
+
+
+@asynccontextmanager
+async def link() -> AsyncIterator[Link]:
+    """Open for the block.
+
+    Raises:
+        SettingsError: see `Settings.load`, `plan_file.read` and `current_database`.
+    """
+    settings = Settings.load()
+    plans = Plans(read(settings.plans_file))
+    async with current_database(settings) as database:
+        yield Link(settings, database, plans, Users(database, plans), f"cli:{_who()}")
+
+
+def moment(at: float | None) -> str | None:
+    """Seconds since 1970 as `2026-11-24T08:30:00Z`; None stays so."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(int(at), UTC).isoformat().replace("+00:00", "Z")
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()[:100]
+    except (KeyError, OSError):  # in a container, where the number of the user has no name
+        return "unknown"
