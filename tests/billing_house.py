@@ -20,6 +20,7 @@ from magic_eraser.billing.ledger import Ledger
 from magic_eraser.billing.quota import Reservation
 from magic_eraser.billing.reaper import reap
 from magic_eraser.billing.tables import Account, ledger_entries, quota_days, reservations, wallets
+from magic_eraser.db.base import now
 from magic_eraser.db.database import Database
 
 HOLD = 600.0
@@ -47,11 +48,12 @@ def plan(id: str = "basic", **values) -> Plan:
 
 
 def book(zone: ZoneInfo = BERLIN) -> PlanBook:
-    """`basic`: three calls; `open`: no limit; `none`: no calls; `prepaid`: no limit, from credit; `gift`: costs nothing,
-    from credit; `free`: two calls that cost nothing."""
+    """`basic`: three calls; `hundred`; `open`: no limit; `none`: no calls; `prepaid`: no limit, from credit; `gift`: costs
+    nothing, from credit; `free`: two calls that cost nothing."""
     plans = (
         plan("free", calls_a_day=2, cost_a_call=0),
         plan(),
+        plan("hundred", calls_a_day=100),
         plan("open", calls_a_day=None),
         plan("none", calls_a_day=0),
         plan("prepaid", calls_a_day=None, charging=Charging.CREDIT),
@@ -68,6 +70,7 @@ class House:
     quota: DatabaseQuota
     ledger: Ledger
     events: list[tuple[str, str]] = field(default_factory=list)
+    moment = sa.select(now())
 
     async def user(self, id: str = "alice", plan: str = "basic", **values) -> Principal:
         """With a key `ID-key`."""
@@ -137,12 +140,15 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def house(url: str, *, zone: ZoneInfo = BERLIN, at: float = NOON, hold: float = HOLD) -> AsyncIterator[House]:
-    """`async with house(database_url) as house`: at the end everything adds up."""
-    clock = Clock(url, at)
-    await clock.prepare()
+async def house(
+    url: str, *, zone: ZoneInfo = BERLIN, at: float | None = NOON, hold: float = HOLD
+) -> AsyncIterator[House]:
+    """`async with house(database_url) as house`: at the end everything adds up. With `at=None` by the true clock."""
     database, plans = Database(url), Plans(book(zone))
-    clock.wind(database)
+    clock = Clock(url, at or 0.0)
+    if at is not None:
+        await clock.prepare()
+        clock.wind(database)
     built = House(database, plans, clock, None, None)
     built.quota = DatabaseQuota(database, plans, hold_seconds=hold, on_event=built.hear)
     built.ledger = Ledger(database, plans, on_event=built.hear)

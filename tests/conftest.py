@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-pytest_plugins = ["databases"]  # PostgreSQL, SQLite, Redis: see there for how to use them
+pytest_plugins = [
+    "databases",  # PostgreSQL, SQLite, Redis: see there for how to use them
+    "log_guard",  # nothing secret is logged
+]
 
 Encode = Callable[..., bytes]
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx2
 
+from log_guard import read_log
+
 TESTS = Path(__file__).parent
 SLOW_SERVER = """
 import sys
@@ -95,3 +97,4 @@ class Server:
             return self.process.wait(20)
         finally:
             self.process.kill()
+            read_log(self.log_path)

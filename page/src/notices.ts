@@ -60,8 +60,8 @@ export class Notices {
 
   private advice({ sentence, lines, actions }: Advice): void {
     this.clearErrors();
-    const buttons = actions.map(({ label, act }) => {
-      const made = element("button", "button button-quiet", label);
+    const buttons = actions.map(({ label, act }, index) => {
+      const made = element("button", `button ${index === 0 ? "button-ink" : "button-quiet"}`, label);
       made.type = "button";
       made.addEventListener("click", () => {
         this.clearErrors();

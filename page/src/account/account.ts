@@ -4,7 +4,7 @@ import { fromThrown, type Problem } from "../problem";
 import type { AccountApi, Facts, PlanList } from "./api";
 import type { Credential } from "./credential";
 
-const NOBODY: Facts = {
+export const NOBODY: Facts = {
   mode: "off", signedIn: false, user: null, scopes: [], plan: null, today: null, credit: null, owed: null,
   subscription: null, payments: null,
 };
@@ -42,6 +42,7 @@ export class Account {
     let refused: Problem | null = null;
     const facts = await this.api.account().catch((thrown: unknown) => {
       const problem = fromThrown(thrown, "network");
+      if (isNarrow(problem)) return narrow(this.facts);
       if (!isRefusal(problem)) return this.facts;
       refused = sent === null ? null : problem;
       return { ...NOBODY, mode: "required" } as const;
@@ -78,6 +79,16 @@ export class Account {
   private tell(): void {
     for (const listener of this.listeners) listener();
   }
+}
+
+/** The key is good, but not for looking at the account. */
+export function isNarrow({ code }: Problem): boolean {
+  return code === "insufficient_scope";
+}
+
+/** What is known of somebody whose key may do nothing but erase. */
+export function narrow({ mode }: Facts): Facts {
+  return { ...NOBODY, mode: mode === "off" ? "required" : mode, signedIn: true };
 }
 
 /** The server knows no such key, or lets this person in no more. */

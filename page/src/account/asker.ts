@@ -11,7 +11,7 @@ export interface Field {
   readonly name: string;
   readonly label: string;
   readonly hint?: string;
-  /** `ticks` gives the ticked options, joined by spaces. */
+  /** `ticks` has, and gives, the ticked options, joined by spaces. */
   readonly kind: "text" | "email" | "amount" | "select" | "tick" | "ticks";
   readonly value?: string;
   readonly options?: readonly (readonly [value: string, label: string])[];
@@ -84,8 +84,9 @@ function build(field: Field): HTMLElement {
   const { name, label, hint, kind } = field;
   if (kind === "tick") return tickOf(name, "true", label, field.value === "true");
   if (kind === "ticks") {
+    const ticked = (field.value ?? "").split(" ");
     const box = element("fieldset", "field", element("legend", "", label));
-    for (const [value, text] of field.options ?? []) box.append(tickOf(name, value, text, true));
+    for (const [value, text] of field.options ?? []) box.append(tickOf(name, value, text, ticked.includes(value)));
     return box;
   }
   const control = kind === "select" ? selectOf(field) : inputOf(field);

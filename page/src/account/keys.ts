@@ -7,6 +7,9 @@ import type { Question } from "./asker";
 import { tagged } from "./parts";
 import { sayDate, sayNamed } from "./say";
 
+/** What a program needs, and no more. */
+const USUAL = ["erase", "jobs", "account:read"];
+
 export function keyRow(words: Words, key: ApiKey, inUse: boolean, acts: readonly HTMLElement[]): HTMLElement {
   const name = element("b", "", key.name, " ", element("code", "ending", `…${key.ending}`));
   if (inUse) name.append(" ", element("span", "chip-quiet", words.say("keyThis")));
@@ -41,7 +44,10 @@ export function keyQuestion(words: Words, scopes: readonly string[], make: (wish
           ...["30", "90", "365"].map((n) => [n, words.say("keyForDays", { n })] as const),
         ],
       },
-      { name: "scopes", label: words.say("keyScopes"), kind: "ticks", options: scopes.map((each) => [each, sayNamed(words, "scope", each)]) },
+      {
+        name: "scopes", label: words.say("keyScopes"), kind: "ticks", value: USUAL.join(" "),
+        options: scopes.map((each) => [each, sayNamed(words, "scope", each)]),
+      },
     ],
     yes: words.say("makeKey"),
     act: ({ name, days, scopes: ticked }) =>

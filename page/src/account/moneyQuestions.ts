@@ -28,12 +28,11 @@ export function paymentQuestion(
   waiting: string,
   book: (money: Money) => Promise<void>,
 ): Question {
-  const isDue = waiting !== "";
-  const label = words.say(isDue ? "amountDue" : "giveAmount", { currency: plans.currency });
+  const label = words.say("amountDue", { currency: plans.currency });
   return {
     title: words.say("markPaidTitle", { user: user.id }),
     text: waiting || words.say("markPaidNone"),
-    fields: [{ name: "amount", label, kind: "amount", required: !isDue }, ...aboutIt(words)],
+    fields: [{ name: "amount", label, kind: "amount" }, ...aboutIt(words)],
     yes: words.say("markPaid"),
     act: ({ amount = "", reference = "", note = "" }) => book({ ...(amount === "" ? {} : { amount }), reference, note }),
   };

@@ -160,7 +160,7 @@ export class Panel implements Host {
     const { words, account } = this;
     const { facts } = account;
     const { user } = facts;
-    box("account-who").textContent = user === null ? words.say("notSignedIn") : words.say("signedInAs", { user: user.id });
+    box("account-who").textContent = user === null ? words.say(facts.signedIn ? "signedIn" : "notSignedIn") : words.say("signedInAs", { user: user.id });
     button("sign-out").hidden = !facts.signedIn;
     button("account-sign-in").hidden = facts.signedIn;
     const tabs = box("account-tabs");

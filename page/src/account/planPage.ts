@@ -85,18 +85,19 @@ export class PlanPage implements Page {
     if (account.may("account") && account.facts.payments === "stripe") {
       acts.append(action(words.say("portal"), "quiet", "portal", () => host.run(async () => this.go(await api.portal()))));
     }
-    const isOver = state === "ended" || (wantedPlan !== null && state === "active");
-    if (account.may("account") && !isOver) {
+    if (account.may("account")) {
       const asked = wantedPlan !== null;
-      const title = planTitle(account.plans, account.facts.plan?.id ?? plan);
+      const current = account.facts.plan?.id ?? plan;
+      const title = planTitle(account.plans, current);
+      const text = asked ? "withdrawText" : state === "past_due" ? "cancelPlanNow" : "cancelPlanText";
       acts.append(
         action(words.say(asked ? "withdraw" : "cancelPlan"), "quiet", "cancel-plan", () => {
           void host.ask({
             title: words.say(asked ? "withdrawTitle" : "cancelPlanTitle", { plan: title }),
-            text: words.say(asked ? "withdrawText" : "cancelPlanText", { plan: title }),
+            text: words.say(text, { plan: title }),
             yes: words.say(asked ? "withdraw" : "cancelPlan"),
             grave: true,
-            act: () => api.unsubscribe(),
+            act: async () => void (await (asked ? api.subscribe(current) : api.unsubscribe())),
           });
         }),
       );
@@ -155,13 +156,14 @@ export class PlanPage implements Page {
     const { facts, plans } = account;
     const byCard = facts.payments === "stripe";
     const current = facts.plan?.title ?? "";
+    const runs = facts.subscription?.plan === facts.plan?.id && facts.subscription?.periodEnd != null;
     const lines = isUp
       ? [
           words.say("planUpText", { price: sayMoney(words, plan.price, plans) }),
           words.say(byCard ? "planUpStripe" : "planUpManual"),
           ...(byCard && document.body.classList.contains("is-editing") ? [words.say("photoWouldGo")] : []),
         ]
-      : [words.say("planDownText", { plan: current, wanted: plan.title })];
+      : [words.say(runs ? "planDownText" : "planDownNow", { plan: current, wanted: plan.title })];
     void host.ask({
       title: words.say("planUpTitle", { plan: plan.title }),
       text: lines.join("\n"),

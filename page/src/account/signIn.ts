@@ -3,7 +3,7 @@
 import { box, button, input, need } from "../dom";
 import type { Words } from "../i18n";
 import { fromThrown, type Problem } from "../problem";
-import type { Account } from "./account";
+import { isNarrow, narrow, type Account } from "./account";
 import type { Facts } from "./api";
 import { readCredential } from "./credential";
 import { sentenceOf } from "./parts";
@@ -42,8 +42,8 @@ export class SignIn {
     this.show(false);
     input("sign-in-stay").checked = false;
     this.say(isKnown && problem !== null ? sentenceOf(words, problem) : "");
-    const isEditing = document.body.classList.contains("is-editing");
-    box("sign-in-text").textContent = words.say(isEditing ? "signInKept" : "signInText");
+    // Where something was refused, that waits.
+    box("sign-in-text").textContent = words.say(problem === null ? "signInText" : "signInKept");
     box("sign-in-plain").hidden = window.isSecureContext;
     button("sign-in-without").hidden = account.facts.mode === "required" || !isKnown;
     dialog.showModal();
@@ -62,7 +62,10 @@ export class SignIn {
     this.say("");
     yes.textContent = words.say("checking");
     try {
-      const facts = await this.check(credential);
+      const facts = await this.check(credential).catch((thrown: unknown) => {
+        if (isNarrow(fromThrown(thrown, "page"))) return narrow(account.facts);
+        throw thrown;
+      });
       if (!facts.signedIn) return this.refuse(words.say("noCredential"));
       account.signIn(credential, input("sign-in-stay").checked, facts);
       this.isAdmitted = true;

@@ -28,6 +28,7 @@ export class UserView {
     const list = tagged(element("ul", "rows", ...entries), "ledger");
     return [
       this.head(user),
+      ...this.waitingCard(user),
       this.acts(user, host),
       heading(words.say("tabKeys")),
       ...this.keys(user, keys, host),
@@ -51,7 +52,6 @@ export class UserView {
       user.usedToday === null ? "" : words.say("usedToday", { n: user.usedToday }),
       money("owed", user.owed),
       money("credit", user.credit),
-      this.waiting(user),
     ];
     return element("div", "", title, tagged(element("p", "aside", about.filter(Boolean).join(" · ")), "user-facts"));
   }
@@ -61,6 +61,11 @@ export class UserView {
     if (wantedPlan === null || due === null || Number(due) === 0) return "";
     const price = sayMoney(words, due, account.plans);
     return words.say("markPaidText", { plan: planTitle(account.plans, wantedPlan), price });
+  }
+
+  private waitingCard(user: User): readonly Node[] {
+    const sentence = this.waiting(user);
+    return sentence === "" ? [] : [tagged(element("p", "card card-note", sentence), "waiting-payment")];
   }
 
   private acts(user: User, host: Host): HTMLElement {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,9 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from magic_eraser.accounts.tables import api_keys as table
 from magic_eraser.accounts.tables import users
+from magic_eraser.accounts.user import can_be_id
 from magic_eraser.db.base import now
 from magic_eraser.errors import NotFound
 
+ID_LENGTH = 22
+"""Characters of base 62: 131 bits."""
+_ID = re.compile(rf"[0-9A-Za-z]{{{ID_LENGTH}}}")
 LIVE = sa.and_(
     table.c.revoked_at.is_(None),
     sa.or_(table.c.expires_at.is_(None), table.c.expires_at > now()),
@@ -29,6 +34,8 @@ async def find(within: AsyncConnection, key_id: str, user_id: str | None, *, loc
     Raises:
         NotFound: there is none, or it is another's.
     """
+    if not _ID.fullmatch(key_id):  # perhaps the key itself, which is not to be repeated
+        raise NotFound("There is no key of that id.", "没有该标识的密钥。")
     query = sa.select(table, now().label("at")).where(table.c.id == key_id)
     if user_id is not None:
         query = query.where(table.c.user_id == user_id)
@@ -36,7 +43,7 @@ async def find(within: AsyncConnection, key_id: str, user_id: str | None, *, loc
         query = query.with_for_update()
     row = (await within.execute(query)).first()
     if row is None:
-        raise NotFound(f'There is no key "{key_id[:40]}".', f"没有密钥“{key_id[:40]}”。")
+        raise NotFound(f'There is no key "{key_id}".', f"没有密钥“{key_id}”。")
     return row
 
 
@@ -62,7 +69,8 @@ async def lock_user(within: AsyncConnection, user_id: str) -> str:
     Raises:
         NotFound: there is no such user.
     """
-    query = sa.select(users.c.role).where(users.c.id == user_id).with_for_update(key_share=True)
+    user = user_id if can_be_id(user_id) else None
+    query = sa.select(users.c.role).where(users.c.id == user).with_for_update(key_share=True)
     role = await within.scalar(query)
     if role is None:
         raise NotFound(f'There is no user "{user_id[:100]}".', f"没有用户“{user_id[:100]}”。")

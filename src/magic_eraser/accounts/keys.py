@@ -24,8 +24,6 @@ __all__ = ["ApiKey", "Keys", "foreign_keys"]
 USUAL_OVERLAP = 86_400
 """Seconds, a day."""
 MOST_LISTED = 200
-_ID_LENGTH = 22
-"""Characters of base 62: 131 bits."""
 
 
 class Keys:
@@ -194,7 +192,7 @@ class Keys:
         made = await within.execute(
             table.insert()
             .values(
-                id=key_format.random_text(_ID_LENGTH),
+                id=key_format.random_text(key_rows.ID_LENGTH),
                 user_id=user_id,
                 name=name,
                 digest=self._pepper.digest(text),

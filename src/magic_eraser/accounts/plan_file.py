@@ -92,7 +92,9 @@ def _book(content: dict[str, object], faults: Faults) -> PlanBook | None:
     time_zone = zone(faults, content.get("timezone", TIMEZONE))
     currency = content.get("currency", CURRENCY)
     if not (isinstance(currency, str) and re.fullmatch("[a-z]{3}", currency)):
-        faults.add(("currency",), f'currency: {currency!r} is not a currency of three small letters such as "usd"')
+        faults.add(
+            ("currency",), f'currency: {currency!r} is not a currency of three small letters such as "usd"'
+        )
     tables = content.get("plans")
     if not isinstance(tables, dict) or not tables:
         faults.add(("plans",), "plans: there are no plans; at least one is needed, such as [plans.free]")
@@ -110,7 +112,10 @@ def _book(content: dict[str, object], faults: Faults) -> PlanBook | None:
 def _weights(content: dict[str, object], faults: Faults) -> dict[str, int]:
     given = content.get("model_weights", {})
     if not isinstance(given, dict):
-        faults.add(("model_weights",), "model_weights: not a table such as [model_weights] with lines such as lama = 1")
+        faults.add(
+            ("model_weights",),
+            "model_weights: not a table such as [model_weights] with lines such as lama = 1",
+        )
         return {}
     weights = {}
     for model, weight in given.items():
@@ -118,7 +123,8 @@ def _weights(content: dict[str, object], faults: Faults) -> dict[str, int]:
             weights[model] = weight
         else:
             faults.add(
-                ("model_weights", model), f"model_weights: {model}: {weight!r} is not a whole number from 1 to {HEAVIEST}"
+                ("model_weights", model),
+                f"model_weights: {model}: {weight!r} is not a whole number from 1 to {HEAVIEST}",
             )
     return weights
 

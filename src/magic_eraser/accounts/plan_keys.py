@@ -147,7 +147,7 @@ class _Keys:
     def number(self, key: str, least: int, most: int) -> int | None:
         value = self._table.get(key)
         if value is None or (type(value) is int and least <= value <= most):
-            return value  # type: ignore[return-value]
+            return value
         otherwise = f', or "{UNLIMITED}"' if key == "calls_a_day" else ""
         self._fault(key, f"{value!r} is not a whole number from {least} to {most}{otherwise}")
         return None
@@ -161,7 +161,7 @@ class _Keys:
     def choice(self, key: str, known: tuple[str, ...]) -> str | None:
         value = self._table.get(key)
         if value is None or value in known:
-            return value  # type: ignore[return-value]
+            return value
         self._fault(key, f"there is no {value!r}{self._faults.nearest(value, known)}")
         return None
 

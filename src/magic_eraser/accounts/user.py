@@ -35,13 +35,18 @@ class User:
     tokens_after: float | None = None
 
 
+def can_be_id(text: str) -> bool:
+    """Whether it is written as an id. Other texts are nobody's, and some of them no database takes."""
+    return _ID.fullmatch(text) is not None
+
+
 def check_id(text: str) -> None:
     """Whether a user may have this id.
 
     Raises:
         ValidationFailed: not 1 to 100 letters, digits and `._@+|:=-`; or one that callers have whom nobody knows.
     """
-    if not _ID.fullmatch(text):
+    if not can_be_id(text):
         raise invalid(
             "id",
             f'"{text[:100]}" cannot be the id of a user: 1 to 100 of A-Z, a-z, 0-9 and ._@+|:=- are allowed.',

@@ -13,7 +13,7 @@ from magic_eraser.accounts.plans import Plans
 from magic_eraser.accounts.short_cache import ShortCache
 from magic_eraser.accounts.tables import Role
 from magic_eraser.accounts.tables import users as table
-from magic_eraser.accounts.user import User, check_email, check_id, invalid, is_email, of_row
+from magic_eraser.accounts.user import User, can_be_id, check_email, check_id, invalid, is_email, of_row
 from magic_eraser.db.base import now
 from magic_eraser.db.database import Database
 from magic_eraser.errors import Conflict, NotFound
@@ -76,10 +76,10 @@ class Users:
         Raises:
             ValidationFailed: see `check_id`.
         """
+        check_id(user_id)
         known = await self.find(user_id)
         if known is not None:
             return known
-        check_id(user_id)
         if email is not None and not is_email(email):
             email = None
         async with self._database.write() as connection:
@@ -102,6 +102,8 @@ class Users:
         known = self._cache.get(user_id)
         if known is not None:
             return known
+        if not can_be_id(user_id):
+            return None
         changes = self._cache.changes
         async with self._database.read() as connection:
             row = (await connection.execute(sa.select(table).where(table.c.id == user_id))).first()
@@ -123,9 +125,9 @@ class Users:
         """
         query = sa.select(table).order_by(table.c.id).limit(max(1, min(limit, MOST_LISTED)))
         if after is not None:
-            query = query.where(table.c.id > after)
+            query = query.where(table.c.id > after.replace("\0", ""))  # which PostgreSQL takes in no text
         if search:
-            part = search.lower()
+            part = search.lower().replace("\0", "")
             query = query.where(
                 sa.or_(
                     sa.func.lower(table.c.id).contains(part, autoescape=True),
@@ -207,6 +209,8 @@ class Users:
         **details: Any,
     ) -> User:
         """Nothing, and no line in the audit log, where it is as asked already."""
+        if not can_be_id(user_id):
+            raise _nobody(user_id)
         async with self._database.write() as connection:
             changed = await connection.execute(
                 table.update().where(table.c.id == user_id, needed).values(values).returning(table)
@@ -220,7 +224,13 @@ class Users:
 
 
 async def _get(within: AsyncConnection, user_id: str) -> User:
-    row = (await within.execute(sa.select(table).where(table.c.id == user_id))).first()
+    row = None
+    if can_be_id(user_id):
+        row = (await within.execute(sa.select(table).where(table.c.id == user_id))).first()
     if row is None:
-        raise NotFound(f'There is no user "{user_id[:100]}".', f"没有用户“{user_id[:100]}”。")
+        raise _nobody(user_id)
     return of_row(row)
+
+
+def _nobody(user_id: str) -> NotFound:
+    return NotFound(f'There is no user "{user_id[:100]}".', f"没有用户“{user_id[:100]}”。")

@@ -29,7 +29,8 @@ class Books:
         self._done: dict[str, float] = {}
 
     async def keep(self) -> None:
-        """Holds and last uses of keys at every call, renewals once an hour, the sums once a day; nothing where there are no accounts."""
+        """Holds and last uses of keys at every call, renewals once an hour, the sums once a day; nothing where there are no
+        accounts."""
         if self._rooms.accounts is None:
             return
         await self._rooms.accounts.keys.write_uses()
@@ -48,7 +49,7 @@ class Books:
 
     async def _renew(self) -> None:
         assert self._rooms.accounts is not None
-        await renew_due(self._rooms.accounts.subscriptions)
+        await renew_due(self._rooms.database, self._rooms.accounts.subscriptions)
 
     async def _check(self) -> None:
         await reaper.prune(self._rooms.database)

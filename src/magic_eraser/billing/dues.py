@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from magic_eraser.accounts.plans import PlanBook
 from magic_eraser.billing.subscription import MANUAL, Subscription
-from magic_eraser.billing.subscription_changes import Change, Subscriber, ended
+from magic_eraser.billing.subscription_changes import Change, Subscriber, costs_nothing, ended
 from magic_eraser.billing.tables import SubscriptionState
+from magic_eraser.errors import NotFound
 
 PROVIDER_SILENT = 86_400.0
 """Seconds after the end of a period in which a provider says nothing: it renews by itself and tells within minutes."""
@@ -38,21 +39,57 @@ def next_change(who: Subscriber, book: PlanBook, grace: float) -> Change | None:
     return _period_over(who, had, book, grace)
 
 
+def failed(who: Subscriber, book: PlanBook, grace: float, note: str) -> Change | None:
+    """A payment of the running plan came to nothing; None where that is known.
+
+    Args:
+        grace: see `next_change`.
+        note: for people.
+
+    Raises:
+        NotFound: there is no subscription that has begun.
+    """
+    had = who.subscription
+    if had is None or not had.begun:
+        raise NotFound(
+            f'"{who.user_id}" has no subscription whose payment could fail.',
+            f"“{who.user_id}”没有正在进行的订阅。",
+        )
+    if had.state is SubscriptionState.PAST_DUE:
+        return None
+    price = (book.find(had.plan) or book.default).price
+    return Change(
+        "payment_failed", _late(who, had, had.plan, price, grace), amount=price, details={"note": note}
+    )
+
+
+def charged_by(had: Subscription | None) -> str | None:
+    """The provider's name of a subscription that it charges; None where no provider does."""
+    return had.provider_ref if had is not None and had.begun and had.provider != MANUAL else None
+
+
+def unpaid_elsewhere(had: Subscription | None, at: float) -> bool:
+    """Whether the grace is over of a subscription that a provider charges: it has to hear of the end first."""
+    return (
+        had is not None
+        and charged_by(had) is not None
+        and had.state is SubscriptionState.PAST_DUE
+        and had.grace_until is not None
+        and had.grace_until <= at
+    )
+
+
 def _period_over(who: Subscriber, had: Subscription, book: PlanBook, grace: float) -> Change:
     """A wish for the next period comes true, one that was not paid in time is dropped; the next period is due."""
     wanted = had.plan if had.wanted_at is None or had.wanted_plan is None else had.wanted_plan
     plan = book.find(wanted)
     if plan is None:
         return Change("plan_gone", ended(had), plan=book.default.id, details={"gone": wanted})
-    if plan.price == 0:
+    if costs_nothing(plan, book):
         kind = "ended" if plan.id == had.plan else "cancelled"
         return Change(kind, ended(had), plan=plan.id)
     kind = "payment_due" if plan.id == had.plan else "downgraded"
-    return Change(
-        kind, _late(who, had, plan.id, plan.price, grace), plan=plan.id, amount=plan.price
-    )
-
-
+    return Change(kind, _late(who, had, plan.id, plan.price, grace), plan=plan.id, amount=plan.price)
 
 
 def _late(who: Subscriber, had: Subscription, plan: str, due: int, grace: float) -> Subscription:

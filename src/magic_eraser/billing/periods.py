@@ -35,7 +35,7 @@ def next_period(start: float, end: float, zone: ZoneInfo, at: float) -> tuple[fl
 
 
 def anchor_of(start: float, end: float, zone: ZoneInfo) -> int:
-    """The anchor day of a period. The later of its two days: of two months in a row one has 31 days, and is not clamped.
+    """The anchor day of a period: the later of its two days, as of two months in a row one has 31 and clamps none.
 
     Args:
         start, end: seconds since 1970, a month apart.

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from magic_eraser.accounts import audit
 from magic_eraser.accounts.money import to_text
+from magic_eraser.accounts.plans import Plan, PlanBook
 from magic_eraser.accounts.tables import users
 from magic_eraser.billing.subscription import Subscription, of_row
 from magic_eraser.billing.tables import SubscriptionState, subscription_events, subscriptions
@@ -48,6 +49,7 @@ class Change:
         to_plan: for the event; `plan` where None.
         amount: milli-cents that it is about.
         details: JSON values; never a secret.
+        audited: whether it is a deed; what a provider tells again and again is none.
     """
 
     kind: str
@@ -56,6 +58,7 @@ class Change:
     to_plan: str | None = None
     amount: int = 0
     details: dict[str, Any] | None = None
+    audited: bool = True
 
 
 async def lock(within: AsyncConnection, user_id: str) -> Subscriber:
@@ -75,9 +78,7 @@ async def lock(within: AsyncConnection, user_id: str) -> Subscriber:
 
 async def find(within: AsyncConnection, user_id: str) -> Subscription | None:
     """The user's subscription, not locked."""
-    row = (
-        await within.execute(sa.select(subscriptions).where(subscriptions.c.user_id == user_id))
-    ).first()
+    row = (await within.execute(sa.select(subscriptions).where(subscriptions.c.user_id == user_id))).first()
     return None if row is None else of_row(row)
 
 
@@ -104,8 +105,9 @@ async def make(within: AsyncConnection, before: Subscriber, change: Change, acto
             details=details,
         )
     )
-    told = {"from_plan": before.plan, "to_plan": to_plan, "amount": to_text(change.amount)} | details
-    await audit.record(within, actor, f"subscription.{change.kind}", before.user_id, **told)
+    if change.audited:
+        told = {"from_plan": before.plan, "to_plan": to_plan, "amount": to_text(change.amount)} | details
+        await audit.record(within, actor, f"subscription.{change.kind}", before.user_id, **told)
     return replace(before, plan=change.plan or before.plan, subscription=kept or before.subscription)
 
 
@@ -141,6 +143,11 @@ async def _save(within: AsyncConnection, before: Subscriber, after: Subscription
             f"“{before.user_id}”的订阅刚刚被他人修改。",
         )
     return of_row(row)
+
+
+def costs_nothing(plan: Plan, book: PlanBook) -> bool:
+    """Whether a plan needs no subscription. The default one never does: who pays for nothing is on it."""
+    return plan.price == 0 or plan.id == book.default.id
 
 
 def ended(had: Subscription) -> Subscription:

@@ -7,24 +7,11 @@ from dataclasses import dataclass, replace
 from magic_eraser.accounts.money import to_text
 from magic_eraser.accounts.plans import Plan, PlanBook
 from magic_eraser.billing.proration import prorated
+from magic_eraser.billing.provider_steps import Step
 from magic_eraser.billing.subscription import MANUAL, Subscription
-from magic_eraser.billing.subscription_changes import Change, Subscriber, ended
+from magic_eraser.billing.subscription_changes import Change, Subscriber, costs_nothing, ended
 from magic_eraser.billing.tables import SubscriptionState
 from magic_eraser.errors import Conflict, ValidationFailed
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What the provider is to be told: checkout, change, cancel, cancel_now or resume.
-
-    Attributes:
-        plan: to be bought or changed to.
-        prorate: see `PaymentProvider.change`.
-    """
-
-    what: str
-    plan: Plan | None = None
-    prorate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +41,7 @@ def ask(who: Subscriber, plan_id: str, book: PlanBook, provider: str) -> Decisio
     """
     had = who.subscription
     if had is not None and had.begun:
-        _check_provider(had, provider)
+        check_provider(had, provider)
         if had.plan == plan_id and had.state is not SubscriptionState.PAST_DUE:
             return _keep(who, had, book)
         wanted = _offered(plan_id, book)
@@ -65,7 +52,7 @@ def ask(who: Subscriber, plan_id: str, book: PlanBook, provider: str) -> Decisio
         if had is None or had.wanted_plan is None:
             raise _already(who, plan_id)
         return Decision(Change("wish_dropped", ended(had), to_plan=plan_id))
-    return _first(who, had, _offered(plan_id, book), provider)
+    return _first(who, had, _offered(plan_id, book), book, provider)
 
 
 def leave(who: Subscriber, book: PlanBook, provider: str) -> Decision:
@@ -80,7 +67,7 @@ def leave(who: Subscriber, book: PlanBook, provider: str) -> Decision:
         raise Conflict("There is no subscription to cancel.", "没有可取消的订阅。")
     if not had.begun:
         return Decision(Change("wish_dropped", ended(had), to_plan=who.plan))
-    _check_provider(had, provider)
+    check_provider(had, provider)
     if had.state is SubscriptionState.PAST_DUE:
         over = Change("cancelled", ended(had), plan=default.id)
         if had.provider == MANUAL:
@@ -94,8 +81,10 @@ def leave(who: Subscriber, book: PlanBook, provider: str) -> Decision:
     return _other(who, had, default, book)
 
 
-def _first(who: Subscriber, had: Subscription | None, wanted: Plan, provider: str) -> Decision:
-    if wanted.price == 0:
+def _first(
+    who: Subscriber, had: Subscription | None, wanted: Plan, book: PlanBook, provider: str
+) -> Decision:
+    if costs_nothing(wanted, book):
         return Decision(Change("changed", None if had is None else ended(had), plan=wanted.id))
     asked = Subscription(
         user_id=who.user_id,
@@ -124,23 +113,19 @@ def _keep(who: Subscriber, had: Subscription, book: PlanBook) -> Decision:
 
 def _other(who: Subscriber, had: Subscription, wanted: Plan, book: PlanBook) -> Decision:
     """Another plan than the one whose period runs: dearer at once, cheaper with the next period."""
-    assert had.period_start is not None and had.period_end is not None
-    current = book.find(had.plan)
-    if current is not None and wanted.price > current.price:
+    assert had.period_start is not None
+    assert had.period_end is not None
+    current, leaves = book.find(had.plan), costs_nothing(wanted, book)
+    if current is not None and wanted.price > current.price and not leaves:
         if had.wanted_plan != wanted.id:
             _check_at_work(had)
-        due = prorated(
-            current.price, wanted.price, start=had.period_start, end=had.period_end, at=who.at
-        )
-        asked = replace(
-            had, state=SubscriptionState.AWAITING, wanted_plan=wanted.id, wanted_at=None, due=due
-        )
+        due = prorated(current.price, wanted.price, start=had.period_start, end=had.period_end, at=who.at)
+        asked = replace(had, state=SubscriptionState.AWAITING, wanted_plan=wanted.id, wanted_at=None, due=due)
         change = Change("requested", asked, to_plan=wanted.id, amount=due)
         if had.provider == MANUAL:
             return Decision(change)
         undo = () if had.wanted_plan == wanted.id else _undo(had, book)
         return Decision(change, (*undo, Step("change", wanted, prorate=True)))
-    leaves = wanted.price == 0
     if not leaves:
         _check_at_work(had)
     later = replace(
@@ -159,9 +144,7 @@ def _other(who: Subscriber, had: Subscription, wanted: Plan, book: PlanBook) -> 
     return Decision(_asking(had, SubscriptionState.AWAITING, wanted.id), (*undo, step), then)
 
 
-def _overdue(
-    who: Subscriber, had: Subscription, wanted: Plan, book: PlanBook, provider: str
-) -> Decision:
+def _overdue(who: Subscriber, had: Subscription, wanted: Plan, book: PlanBook, provider: str) -> Decision:
     """The period is over and the next one not paid for: another plan may be chosen for it."""
     online = provider != MANUAL
     same = wanted.id == (had.wanted_plan or had.plan)
@@ -172,7 +155,7 @@ def _overdue(
             f"套餐“{had.plan}”的款项逾期：请先支付 {due}。",
             extra={"due": due},
         )
-    if wanted.price == 0:
+    if costs_nothing(wanted, book):
         return Decision(Change("cancelled", ended(had), plan=wanted.id))
     wish = None if wanted.id == had.plan else wanted.id
     asked = replace(had, wanted_plan=wish, wanted_at=None, due=wanted.price)
@@ -192,8 +175,8 @@ def _undo(had: Subscription, book: PlanBook) -> tuple[Step, ...]:
     if had.wanted_plan is None or current is None:
         return ()
     before = book.find(had.wanted_plan)
-    resume = (Step("resume"),) if before is None or before.price == 0 or before is current else ()
-    return (*resume, Step("change", current))
+    resumes = before is None or before is current or costs_nothing(before, book)
+    return (*((Step("resume"),) if resumes else ()), Step("change", current))
 
 
 def _check_at_work(had: Subscription) -> None:
@@ -205,7 +188,8 @@ def _check_at_work(had: Subscription) -> None:
         )
 
 
-def _check_provider(had: Subscription, provider: str) -> None:
+def check_provider(had: Subscription, provider: str) -> None:
+    """Raises `Conflict` where a subscription is charged by somebody else than this server's provider."""
     if had.provider not in {MANUAL, provider}:
         raise Conflict(
             f'This subscription is paid through "{had.provider}", which this server does not use now.',

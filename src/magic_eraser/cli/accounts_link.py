@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
 
 from magic_eraser.accounts.keys import Keys
 from magic_eraser.accounts.pepper import load
@@ -16,10 +19,13 @@ from magic_eraser.accounts.plans import Plans
 from magic_eraser.accounts.users import Users
 from magic_eraser.cli.current_database import current_database
 from magic_eraser.db.database import Database
+from magic_eraser.errors import ValidationFailed
 from magic_eraser.settings import Settings
 
 if TYPE_CHECKING:
     from magic_eraser.billing.subscriptions import Subscriptions
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +50,14 @@ class Link:
     def subscriptions(self) -> Subscriptions:
         """As the server has them."""
         from magic_eraser.billing.ledger import Ledger
-        from magic_eraser.billing.providers import provider_of
+        from magic_eraser.billing.payments import ManualProvider
         from magic_eraser.billing.subscriptions import Subscriptions
 
         return Subscriptions(
             self.database,
             self.plans,
             Ledger(self.database, self.plans),
-            provider=provider_of(self.settings.billing),
+            provider=ManualProvider(),
             grace_days=self.settings.billing.grace_days,
             forget=self.users.forget,
         )
@@ -59,15 +65,28 @@ class Link:
 
 @asynccontextmanager
 async def link() -> AsyncIterator[Link]:
-    """Open for the block.
+    """Open for the block. `ValidationFailed` within it becomes wrong usage: exit 2.
 
     Raises:
         SettingsError: see `Settings.load`, `plan_file.read` and `current_database`.
     """
     settings = Settings.load()
     plans = Plans(read(settings.plans_file))
-    async with current_database(settings) as database:
-        yield Link(settings, database, plans, Users(database, plans), f"cli:{_who()}")
+    async with current_database(settings, make=True) as database:
+        try:
+            yield Link(settings, database, plans, Users(database, plans), f"cli:{_who()}")
+        except ValidationFailed as error:
+            raise typer.BadParameter(error.detail) from None
+
+
+def through(work: Callable[[Link], Coroutine[Any, Any, Result]]) -> Result:
+    """What the work gives, done in an event loop of its own."""
+
+    async def linked() -> Result:
+        async with link() as here:
+            return await work(here)
+
+    return asyncio.run(linked())
 
 
 def moment(at: float | None) -> str | None:

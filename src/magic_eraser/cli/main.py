@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from magic_eraser import __version__
-from magic_eraser.cli import bench, db, erase, models, plans, serve, usage
+from magic_eraser.cli import bench, db, erase, keys, models, plans, serve, tokens, usage, users
 from magic_eraser.errors import EraserError, SettingsError
 
 # Both are read when numpy and OpenCV are imported, and a person's own choice stands. Broken pictures are our error to
@@ -31,6 +31,9 @@ app.command("serve", epilog=serve.EXAMPLE)(serve.serve)
 app.command("bench", epilog=bench.EXAMPLE)(bench.bench)
 app.add_typer(models.app, name="models")
 app.add_typer(db.app, name="db")
+app.add_typer(users.app, name="users")
+app.add_typer(keys.app, name="keys")
+app.add_typer(tokens.app, name="tokens")
 app.add_typer(plans.app, name="plans")
 app.add_typer(usage.app, name="usage")
 

@@ -15,11 +15,11 @@ def test_users_are_counted_by_their_plan_and_those_who_are_disabled_too(open_dat
             assert await users_by_plan(database) == {}
             on = {"alice": "pro", "bob": "free", "carol": "pro", "dave": "gone"}
             async with database.write() as connection:
-                for id, plan in on.items():
-                    disabled = now() if id == "dave" else None
+                for user, plan in on.items():
+                    disabled = now() if user == "dave" else None
                     await connection.execute(
                         users.insert().values(
-                            id=id, plan=plan, role="user", created_at=now(), disabled_at=disabled
+                            id=user, plan=plan, role="user", created_at=now(), disabled_at=disabled
                         )
                     )
             assert await users_by_plan(database) == {"free": 1, "gone": 1, "pro": 2}

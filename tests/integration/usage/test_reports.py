@@ -209,17 +209,24 @@ def test_on_the_wire_and_as_csv(open_database):
             await tell(database, event(1), cached(2), event(3, subject="token", amount=125))
             return await Reports(database, PLANS).usage(By.KEY, FIRST, LAST, tenant="alice")
 
-    report = asyncio.run(story())
+    report, counts = asyncio.run(story()), {"calls": 1, "units": 1}
     assert report.to_json() == {
         "from": "2026-11-01",
         "to": "2026-11-30",
         "by": "key",
         "rows": [
-            {"key": "key1", "name": "=HYPERLINK(1)", "user": "alice", "calls": 1, "cached": 1, "units": 1, "amount": "0.10"},
-            {"key": "token", "name": None, "user": "alice", "calls": 1, "cached": 0, "units": 1, "amount": "0.00125"},
+            {
+                "key": "key1",
+                "name": "=HYPERLINK(1)",
+                "user": "alice",
+                **counts,
+                "cached": 1,
+                "amount": "0.10",
+            },
+            {"key": "token", "name": None, "user": "alice", **counts, "cached": 0, "amount": "0.00125"},
         ],
         "total": {"calls": 2, "cached": 1, "units": 2, "amount": "0.10125"},
-    }  # fmt: skip
+    }
     assert list(csv.reader(io.StringIO(report.to_csv(), newline=""))) == [
         ["key", "name", "user", "calls", "cached", "units", "amount"],
         ["key1", "'=HYPERLINK(1)", "alice", "1", "1", "1", "0.10"],

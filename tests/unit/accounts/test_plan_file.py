@@ -206,14 +206,18 @@ ONE_FAULT = {
     "no size": (
         '"hd_processing", ',
         "",
-        '10: plan "gold": max_pixels: is missing: a plan without "hd_processing" needs it, such as max_pixels = '
-        "4_000_000",
+        (
+            '10: plan "gold": max_pixels: is missing: a plan without "hd_processing" needs it, '
+            "such as max_pixels = 4_000_000"
+        ),
     ),
     "a size too many": (
         'title = "Gold"',
         'title = "Gold"\nmax_pixels = 5',
-        '12: plan "gold": max_pixels: a plan with "hd_processing" takes pictures as large as the server does; '
-        "remove one of the two",
+        (
+            '12: plan "gold": max_pixels: a plan with "hd_processing" takes pictures as large as the server does; '
+            "remove one of the two"
+        ),
     ),
     "no size at all": (
         'title = "Gold"',
@@ -283,7 +287,10 @@ def test_what_is_wrong_in_a_plan_is_told_with_its_line(faults, right, wrong, tol
             'timezone = "Asia"\n',
             '1: timezone: there is no time zone \'Asia\'; names are such as "UTC" or "Asia/Shanghai"',
         ),
-        ("timezone = 0\n", '1: timezone: there is no time zone 0; names are such as "UTC" or "Asia/Shanghai"'),
+        (
+            "timezone = 0\n",
+            '1: timezone: there is no time zone 0; names are such as "UTC" or "Asia/Shanghai"',
+        ),
         (
             'currency = "dollars"\n',
             "1: currency: 'dollars' is not a currency of three small letters such as \"usd\"",

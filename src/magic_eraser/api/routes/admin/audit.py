@@ -9,7 +9,8 @@ from starlette.responses import JSONResponse, Response
 
 from magic_eraser.accounts import deeds
 from magic_eraser.api.account_bodies import AfterId, Limit, Line
-from magic_eraser.api.account_views import NO_STORE, DeedList, DeedView
+from magic_eraser.api.account_views import NO_STORE
+from magic_eraser.api.admin_views import DeedList, DeedView
 from magic_eraser.api.deps import TheRooms
 from magic_eraser.api.problems import responses
 
@@ -33,5 +34,5 @@ async def listing(
     """Of keys, plans, money, admins and models. Nothing in it can be changed or removed."""
     found = await deeds.newest(rooms.database, limit=limit + 1, after=after, target=target)
     page = [DeedView.of(deed) for deed in found[:limit]]
-    view = DeedList(deeds=page, next=page[-1].id if len(found) > limit else None)
-    return JSONResponse(view.model_dump(mode="json"), headers=NO_STORE)
+    view = DeedList(entries=page, next=page[-1].id if len(found) > limit else None)
+    return JSONResponse(view.as_json(), headers=NO_STORE)
