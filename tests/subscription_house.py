@@ -90,7 +90,31 @@ class House:
     ledger: Ledger
     provider: ManualProvider | StandIn
     subscriptions: Subscriptions
+    url: str
+    grace_days: float
     forgotten: list[str] = field(default_factory=list)
+
+    @contextlib.asynccontextmanager
+    async def other_server(self) -> AsyncIterator[House]:
+        """On the same database, with connections of its own."""
+        database = Database(self.url)
+        self.clock.wind(database)
+        try:
+            yield self._server(database)
+        finally:
+            await database.close()
+
+    def _server(self, database: Database) -> House:
+        built = replace(self, database=database, ledger=Ledger(database, self.plans), forgotten=[])
+        built.subscriptions = Subscriptions(
+            database,
+            self.plans,
+            built.ledger,
+            provider=self.provider,
+            grace_days=self.grace_days,
+            forget=built.forgotten.append,
+        )
+        return built
 
     async def user(self, id: str = "alice", plan: str = "free", email: str | None = None) -> str:
         async with self.database.write() as connection:
@@ -199,12 +223,8 @@ async def house(url: str, *, provider: str = "manual", grace_days: float = GRACE
     clock = Clock(url, NOON)
     await clock.prepare()
     clock.wind(database)
-    ledger = Ledger(database, plans)
     pays = StandIn(database) if provider == "stripe" else ManualProvider()
-    built = House(database, plans, clock, ledger, pays, None)
-    built.subscriptions = Subscriptions(
-        database, plans, ledger, provider=pays, grace_days=grace_days, forget=built.forgotten.append
-    )
+    built = House(database, plans, clock, None, pays, None, url, grace_days)._server(database)  # noqa: SLF001
     try:
         yield built
         assert await check(database) == []

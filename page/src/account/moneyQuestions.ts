@@ -57,7 +57,13 @@ export function refundQuestion(
     yes: words.say("refund"),
     grave: true,
     act: ({ amount = "", call: ticked, reference = "", note = "" }) =>
-      book({ entryId: entry.id, amount, call: ticked === "true", reference, note }),
+      book({
+        entryId: entry.id,
+        ...(amount === entry.amount ? {} : { amount }), // unsaid: all that is left of it
+        call: ticked === "true",
+        reference,
+        note,
+      }),
   };
 }
 

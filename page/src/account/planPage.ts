@@ -120,7 +120,8 @@ export class PlanPage implements Page {
     if (wantedPlan !== null || state === "awaiting_payment") {
       const asked = title(wantedPlan ?? plan);
       if (due === null || Number(due) === 0) return words.say("planAskedFree", { plan: asked });
-      return words.say("planAsked", { plan: asked, price: sayMoney(words, due, account.plans) });
+      const key = account.facts.payments === "stripe" ? "planUnpaid" : "planAsked";
+      return words.say(key, { plan: asked, price: sayMoney(words, due, account.plans) });
     }
     return periodEnd === null ? "" : words.say("planRenews", { when: sayDate(words, periodEnd) });
   }
@@ -128,12 +129,15 @@ export class PlanPage implements Page {
   private card(plan: Plan, host: Host): HTMLElement {
     const { words, account } = this;
     const isCurrent = plan.id === account.facts.plan?.id;
-    const isWanted = plan.id === account.facts.subscription?.wantedPlan;
+    const { subscription, payments } = account.facts;
+    const isWanted = plan.id === subscription?.wantedPlan;
+    // Whoever left the payment page without paying may go there again.
+    const isUnpaid = isWanted && payments === "stripe" && subscription?.wantedAt === null;
     const head = element("div", "plan-head", element("h3", "", plan.title), element("b", "", sayPrice(words, plan, account.plans)));
     const facts = element("ul", "plan-facts", ...this.given(plan).map((each) => element("li", "", each)));
     const made = tagged(element("li", `card plan${isCurrent ? " is-current" : ""}`, head, facts), `plan-${plan.id}`);
     if (isCurrent) made.append(element("p", "chip-quiet", words.say("currentPlan")));
-    else if (account.may("account") && !isWanted) {
+    else if (account.may("account") && (!isWanted || isUnpaid)) {
       const isUp = Number(plan.price) > Number(account.facts.plan?.price ?? 0);
       const label = words.say("choosePlan", { plan: plan.title });
       made.append(action(label, isUp ? "ink" : "quiet", `choose-${plan.id}`, () => this.choose(plan, isUp, host)));

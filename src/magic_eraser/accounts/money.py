@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 
 from magic_eraser.accounts.plans import MILLICENTS
 
 MOST = 10**15
 """Milli-cents: ten thousand million of the currency; a slip of the hand, not a price."""
+
+_PLAIN = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,20})?", re.ASCII)
 
 
 def parse(text: str) -> int:
@@ -16,11 +19,10 @@ def parse(text: str) -> int:
     Raises:
         ValueError: not a plain decimal, negative, finer than a milli-cent, or too large.
     """
-    try:
-        amount = Decimal(text) * MILLICENTS
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is not an amount such as 0.10") from None
-    if not amount.is_finite() or amount < 0 or amount > MOST:
+    if not _PLAIN.fullmatch(text):
+        raise ValueError(f"{text!r} is not an amount such as 0.10")
+    amount = Decimal(text) * MILLICENTS
+    if amount < 0 or amount > MOST:
         raise ValueError(f"{text!r} is not an amount from 0 to {MOST // MILLICENTS}")
     if amount != amount.to_integral_value():
         raise ValueError(f"{text!r} is finer than a thousandth of a cent")

@@ -22,6 +22,7 @@ from magic_eraser.api.rooms import Rooms
 from magic_eraser.api.routes import (
     account,
     admin,
+    billing,
     erase,
     images,
     jobs,
@@ -44,7 +45,7 @@ from magic_eraser.ui import lazy, page
 log = get_logger(__name__)
 
 ROUTES = (
-    erase, images, jobs, models, plans, account, keys, subscription, admin, health, predict, iopaint, cleanup,
+    erase, images, jobs, models, plans, account, keys, subscription, billing, admin, health, predict, iopaint, cleanup,
 )  # fmt: skip
 EXPOSED_HEADERS = [
     "X-Request-Id", "X-Eraser-Model", "X-Eraser-Cache", "X-Eraser-Image-Id", "X-Eraser-Notice", "X-Seed",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,6 +11,7 @@ from magic_eraser.accounts.plans import Plan, PlanBook, Plans
 from magic_eraser.accounts.principal import Principal
 from magic_eraser.accounts.tables import api_keys, users
 from magic_eraser.db.base import now
+from magic_eraser.db.prepared import Prepared, first
 from magic_eraser.errors import AccountDisabled, InvalidToken, TokenExpired
 
 ANONYMOUS = "anonymous@"
@@ -54,45 +54,60 @@ class Caller:
     book: PlanBook
 
 
-async def look_up(within: AsyncConnection, plans: Plans, principal: Principal) -> Caller:
-    """The caller as the database has it now.
+class Callers:
+    """Looks at them within transactions of others."""
 
-    Raises:
-        InvalidToken: there is no such user, or the key is revoked or not the user's.
-        TokenExpired: the key's time is over.
-        AccountDisabled: the user's is.
-    """
-    if principal.tenant_id.startswith(ANONYMOUS):
-        at = float((await within.execute(_MOMENT)).scalar_one())
-        book = plans.book
-        return Caller(at, book.default, book)
-    asked = {"the_tenant": principal.tenant_id, "the_subject": principal.subject}
-    row = (await within.execute(_CALLER, asked)).first()
-    _check(row, principal)
-    assert row is not None
-    book = plans.book
-    return Caller(row.at, book.find(row.plan) or book.default, book)
+    def __init__(self, plans: Plans, *, is_sqlite: bool) -> None:
+        self._plans = plans
+        self._moment = Prepared(_MOMENT, is_sqlite=is_sqlite)
+        self._caller = Prepared(_CALLER, is_sqlite=is_sqlite)
+
+    async def look_up(self, within: AsyncConnection, principal: Principal) -> Caller:
+        """The caller as the database has it now.
+
+        Raises:
+            InvalidToken: there is no such user, or the key is revoked or not the user's.
+            TokenExpired: the key's time is over.
+            AccountDisabled: the user's is.
+        """
+        if principal.tenant_id.startswith(ANONYMOUS):
+            ((at,),) = await self._moment.rows(within)
+            book = self._plans.book
+            return Caller(at, book.default, book)
+        asked = {"the_tenant": principal.tenant_id, "the_subject": principal.subject}
+        row = first(await self._caller.rows(within, asked))
+        if row is None:
+            raise InvalidToken(
+                f'There is no user "{principal.tenant_id}" any more.',
+                f"用户“{principal.tenant_id}”已不存在。",
+            )
+        at, plan_id, *standing = row
+        _check(principal, at, *standing)
+        book = self._plans.book
+        return Caller(at, book.find(plan_id) or book.default, book)
 
 
-def _check(row: Any, principal: Principal) -> None:
-    if row is None:
-        raise InvalidToken(
-            f'There is no user "{principal.tenant_id}" any more.',
-            f"用户“{principal.tenant_id}”已不存在。",
-        )
-    if row.disabled_at is not None:
+def _check(
+    principal: Principal,
+    at: float,
+    disabled_at: float | None,
+    key_id: str | None,
+    revoked_at: float | None,
+    expires_at: float | None,
+) -> None:
+    if disabled_at is not None:
         raise AccountDisabled(
             f'The account "{principal.tenant_id}" is disabled.',
             f"账户“{principal.tenant_id}”已停用。",
         )
     if principal.subject == BY_TOKEN:
         return
-    if row.key_id is None or row.revoked_at is not None:
+    if key_id is None or revoked_at is not None:
         raise InvalidToken(
             f'The key "{principal.subject}" is revoked.',
             f"密钥“{principal.subject}”已被撤销。",
         )
-    if row.expires_at is not None and row.expires_at <= row.at:
+    if expires_at is not None and expires_at <= at:
         raise TokenExpired(
             f'The key "{principal.subject}" has expired.',
             f"密钥“{principal.subject}”已过期。",

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from magic_eraser.accounts.money import to_text
 from magic_eraser.accounts.plans import Charging, Plan, Plans
 from magic_eraser.accounts.principal import Principal
-from magic_eraser.billing.callers import Caller, look_up
+from magic_eraser.billing.callers import Caller, Callers
 from magic_eraser.billing.counting import Counters, Held
 from magic_eraser.billing.quota import Reservation
 from magic_eraser.billing.tables import ReservationState, reservations
@@ -53,9 +53,9 @@ class DatabaseQuota:
         self, database: Database, plans: Plans, *, hold_seconds: float, on_event: OnEvent = nobody_counts
     ) -> None:
         self._database = database
-        self._plans = plans
         self._hold_seconds = hold_seconds
         self._on_event = on_event
+        self._callers = Callers(plans, is_sqlite=database.is_sqlite)
         self._counters = Counters(is_sqlite=database.is_sqlite)
 
     async def reserve(
@@ -69,7 +69,7 @@ class DatabaseQuota:
         Raises:
             QuotaExhausted: the day's calls are used or under way; with the moment when the next day begins.
             PaymentRequired: the credit does not reach.
-            InvalidToken, TokenExpired, AccountDisabled: see `callers.look_up`.
+            InvalidToken, TokenExpired, AccountDisabled: see `Callers.look_up`.
             StorageUnavailable, StorageFull: see `Database.write`.
         """
         if within is not None:
@@ -97,7 +97,7 @@ class DatabaseQuota:
     ) -> tuple[Reservation, str]:
         if units < 0:
             raise ValueError(f"a call of weight {units}")
-        caller = await look_up(within, self._plans, principal)
+        caller = await self._callers.look_up(within, principal)
         plan, tenant = caller.plan, principal.tenant_id
         day = caller.book.day(caller.at)
         stands = await self._counters.take_call(within, tenant, day, plan.calls_a_day)

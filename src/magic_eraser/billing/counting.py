@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from magic_eraser.accounts.plans import Charging
 from magic_eraser.billing.entries import CALL_ENTRY
 from magic_eraser.billing.tables import Account, ReservationState, quota_days, reservations, wallets
+from magic_eraser.db.prepared import Prepared, first
 
 _day = (quota_days.c.tenant_id == sa.bindparam("the_tenant"), quota_days.c.day == sa.bindparam("the_day"))
 _wallet = wallets.c.tenant_id == sa.bindparam("the_tenant")
@@ -27,6 +29,7 @@ _hold_credit = (
     wallets.update()
     .where(_wallet, wallets.c.credit - wallets.c.held >= _amount)
     .values(held=wallets.c.held + _amount)
+    .returning(wallets.c.held)
 )
 _charge_credit = (
     wallets.update()
@@ -36,7 +39,11 @@ _charge_credit = (
         credit=wallets.c.credit - _amount,
     )
 )
-_hold = reservations.insert()
+_hold = (
+    reservations.insert()
+    .inline()
+    .values({column.name: sa.bindparam(f"the_{column.name}") for column in reservations.c})
+)
 _end = (
     reservations.update()
     .where(reservations.c.id == sa.bindparam("the_id"), reservations.c.state == ReservationState.HELD)
@@ -83,24 +90,36 @@ class Counters:
 
     def __init__(self, *, is_sqlite: bool) -> None:
         insert: Any = sqlite.insert if is_sqlite else postgresql.insert
-        first = insert(quota_days).values(
+        first_of_day = insert(quota_days).values(
             tenant_id=sa.bindparam("the_tenant"), day=sa.bindparam("the_day"), held=1, used=0
         )
         one_more = {"held": quota_days.c.held + 1}
         key = [quota_days.c.tenant_id, quota_days.c.day]
         stands = quota_days.c.used + quota_days.c.held
         limit = sa.bindparam("the_limit", type_=sa.BigInteger)
-        self._take_any = first.on_conflict_do_update(index_elements=key, set_=one_more).returning(stands)
-        self._take_limited = first.on_conflict_do_update(
+        any_number = first_of_day.on_conflict_do_update(index_elements=key, set_=one_more)
+        limited = first_of_day.on_conflict_do_update(
             index_elements=key, set_=one_more, where=stands + 1 <= limit
-        ).returning(stands)
-        self._owe = (
+        )
+        owe = (
             insert(wallets)
             .values(tenant_id=sa.bindparam("the_tenant"), credit=0, held=0, owed=_amount)
             .on_conflict_do_update(
                 index_elements=[wallets.c.tenant_id], set_={"owed": wallets.c.owed + _amount}
             )
         )
+        prepared = partial(Prepared, is_sqlite=is_sqlite)
+        self._take_any = prepared(any_number.returning(stands))
+        self._take_limited = prepared(limited.returning(stands))
+        self._used = prepared(_used)
+        self._hold = prepared(_hold)
+        self._hold_credit = prepared(_hold_credit)
+        self._end = prepared(_end)
+        self._charge_day = prepared(_charge_day)
+        self._give_back_day = prepared(_give_back_day)
+        self._charge_credit = prepared(_charge_credit)
+        self._owe = prepared(owe)
+        self._enter = prepared(CALL_ENTRY)
 
     async def take_call(
         self, within: AsyncConnection, tenant_id: str, day: str, limit: int | None
@@ -110,57 +129,58 @@ class Counters:
             return None
         values: dict[str, Any] = {"the_tenant": tenant_id, "the_day": day}
         if limit is None:
-            return int((await within.execute(self._take_any, values)).scalar_one())
-        stands = (await within.execute(self._take_limited, {**values, "the_limit": limit})).scalar()
-        return None if stands is None else int(stands)
+            row = first(await self._take_any.rows(within, values))
+        else:
+            row = first(await self._take_limited.rows(within, {**values, "the_limit": limit}))
+        return None if row is None else int(row[0])
 
     async def used(self, within: AsyncConnection, tenant_id: str, day: str) -> int:
         """Calls of the day that were charged."""
-        asked = {"the_tenant": tenant_id, "the_day": day}
-        return int((await within.execute(_used, asked)).scalar() or 0)
+        row = first(await self._used.rows(within, {"the_tenant": tenant_id, "the_day": day}))
+        return 0 if row is None else int(row[0])
 
     async def take_credit(self, within: AsyncConnection, held: Held) -> bool:
         """Its price lies in the wallet for it; False where there is not that much."""
         if not held.held_credit:
             return True
         asked = {"the_tenant": held.tenant_id, "the_amount": held.held_credit}
-        return (await within.execute(_hold_credit, asked)).rowcount == 1
+        return bool(await self._hold_credit.rows(within, asked))
 
     async def hold(self, within: AsyncConnection, held: Held, at: float, seconds: float) -> None:
         """The reservation's row."""
         values = {
-            "id": held.id,
-            "tenant_id": held.tenant_id,
-            "subject": held.subject,
-            "plan": held.plan,
-            "day": held.day,
-            "units": held.units,
-            "unit_price": held.unit_price,
-            "charging": held.charging,
-            "state": ReservationState.HELD,
-            "created_at": at,
-            "expires_at": at + seconds,
+            "the_id": held.id,
+            "the_tenant_id": held.tenant_id,
+            "the_subject": held.subject,
+            "the_plan": held.plan,
+            "the_day": held.day,
+            "the_units": held.units,
+            "the_unit_price": held.unit_price,
+            "the_charging": held.charging,
+            "the_state": ReservationState.HELD,
+            "the_created_at": at,
+            "the_expires_at": at + seconds,
         }
-        await within.execute(_hold, values)
+        await self._hold.rows(within, values)
 
     async def end(self, within: AsyncConnection, id: str, state: ReservationState) -> Held | None:
         """The reservation is held no more; None where it was not."""
-        row = (await within.execute(_end, {"the_id": id, "the_state": state})).first()
+        row = first(await self._end.rows(within, {"the_id": id, "the_state": state}))
         return None if row is None else Held(*row)
 
     async def charge(self, within: AsyncConnection, held: Held, units: int) -> None:
         """A call of `units`, at most what was held, with its entry in the ledger, also where it costs nothing."""
         whose = {"the_tenant": held.tenant_id, "the_day": held.day}
         amount = units * held.unit_price
-        await within.execute(_charge_day, whose)
+        await self._charge_day.rows(within, whose)
         on_credit = held.charging == Charging.CREDIT
         if on_credit and held.held_credit:
             moved = {"the_tenant": held.tenant_id, "the_held": held.held_credit, "the_amount": amount}
-            await within.execute(_charge_credit, moved)
+            await self._charge_credit.rows(within, moved)
         elif amount:
-            await within.execute(self._owe, {"the_tenant": held.tenant_id, "the_amount": amount})
-        await within.execute(
-            CALL_ENTRY,
+            await self._owe.rows(within, {"the_tenant": held.tenant_id, "the_amount": amount})
+        await self._enter.rows(
+            within,
             {
                 **whose,
                 "the_subject": held.subject,
@@ -179,10 +199,10 @@ class Counters:
     async def give_back_calls(self, within: AsyncConnection, tenant_id: str, day: str, calls: int) -> None:
         """Of one day."""
         whose = {"the_tenant": tenant_id, "the_day": day}
-        await within.execute(_give_back_day, {**whose, "the_calls": calls})
+        await self._give_back_day.rows(within, {**whose, "the_calls": calls})
 
     async def give_back_credit(self, within: AsyncConnection, tenant_id: str, amount: int) -> None:
         """What lay in the wallet, milli-cents."""
         if amount:
             moved = {"the_tenant": tenant_id, "the_held": amount, "the_amount": 0}
-            await within.execute(_charge_credit, moved)
+            await self._charge_credit.rows(within, moved)

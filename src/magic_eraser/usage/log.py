@@ -26,7 +26,7 @@ from magic_eraser.usage.tables import usage_events
 log = get_logger(__name__)
 
 AT_ONCE = 1000
-"""Most events of one transaction of `BufferedUsage`: 10 ms on SQLite, in which no other writes."""
+"""Most events of one transaction of `BufferedUsage`: 30 ms on SQLite, in which nobody else writes."""
 LONGEST_PAUSE = 60.0
 """Seconds between tries to write while the database is away."""
 

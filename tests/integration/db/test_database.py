@@ -228,3 +228,27 @@ class TestCancellation:
     async def write(self, database: Database) -> None:
         async with database.write() as connection:
             await connection.execute(event_of("late"))
+
+
+def test_a_write_that_is_cancelled_half_way_locks_nobody_out(database_url):
+    """A client that goes away in the middle of a transaction: the next writer finds the lock free at once."""
+
+    async def story():
+        database = Database(database_url, timeout_seconds=2)
+
+        async def write() -> None:
+            async with database.write() as connection:
+                await connection.execute(sa.text("CREATE TABLE IF NOT EXISTS given_up (a INTEGER)"))
+                await connection.execute(sa.text("INSERT INTO given_up VALUES (1)"))
+                await connection.execute(sa.text("SELECT 1"))
+
+        await write()
+        for step in range(60):
+            cancelled = asyncio.create_task(write())
+            await asyncio.sleep(step % 12 * 0.0003)
+            cancelled.cancel()
+            await asyncio.gather(cancelled, return_exceptions=True)
+            await write()
+        await database.close()
+
+    asyncio.run(story())
