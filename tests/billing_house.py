@@ -128,8 +128,7 @@ class House:
         """Source, calls, from, to, amount of each entry, oldest first."""
         column = ledger_entries.c
         query = (
-            sa
-            .select(column.source, column.calls, column.from_account, column.to_account, column.amount)
+            sa.select(column.source, column.calls, column.from_account, column.to_account, column.amount)
             .where(column.tenant_id == id)
             .order_by(column.id)
         )

@@ -25,6 +25,12 @@ from urllib.parse import parse_qsl, urlsplit
 from stripe_account import MONTH, Account, Refusal, answer, new_subscription
 
 KEY = "sk_test_" + "4eC39HqLyjWDarjtT1zdp7dc"
+OTHER_REQUEST = {
+    "error": {
+        "type": "idempotency_error",
+        "message": "Keys for idempotent requests go with the same parameters.",
+    }
+}
 SECRET = "whsec_" + "test_of_the_stand_in"
 
 
@@ -44,7 +50,7 @@ class StripeStandIn:
     Attributes:
         asked: every request.
         down: None, an HTTP status for all requests, or "hang up".
-        lose: so many answers are lost after the work was done.
+        lose: paths, of each of which one answer is lost after the work was done.
         hold: cleared, requests wait until it is set.
     """
 
@@ -53,7 +59,7 @@ class StripeStandIn:
         self.key = key
         self.asked: list[Asked] = []
         self.down: int | str | None = None
-        self.lose = 0
+        self.lose: list[str] = []
         self.hold = threading.Event()
         self.hold.set()
         self.kept: dict[str, tuple[str, int, dict[str, Any]]] = {}
@@ -211,8 +217,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         with stripe.lock:
             status, body, replayed = self.result(address.path, form, key)
-        if stripe.lose > 0 and self.command != "GET":
-            stripe.lose -= 1
+        if address.path in stripe.lose and self.command != "GET":
+            stripe.lose.remove(address.path)
             self.close_connection = True
             return
         self.reply(status, body, replayed=replayed)
@@ -223,10 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.check()
             if self.command == "POST" and key in stripe.kept:
                 kept, status, body = stripe.kept[key]
-                if kept != sent:
-                    raise Refusal(400, "Keys for idempotent requests can only be used with the same parameters.",
-                                  type="idempotency_error")  # fmt: skip
-                return status, body, True
+                return (status, body, True) if kept == sent else (400, OTHER_REQUEST, False)
             status, body = 200, deepcopy(answer(stripe.account, self.command, path, form))
         except Refusal as refusal:
             error = {"type": refusal.type, "message": refusal.message}

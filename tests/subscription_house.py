@@ -217,14 +217,16 @@ def book() -> PlanBook:
 
 
 @contextlib.asynccontextmanager
-async def house(url: str, *, provider: str = "manual", grace_days: float = GRACE_DAYS) -> AsyncIterator[House]:
+async def house(
+    url: str, *, provider: str = "manual", grace_days: float = GRACE_DAYS
+) -> AsyncIterator[House]:
     """`async with house(database_url) as house`: at the end the ledger adds up."""
     database, plans = Database(url), Plans(book())
     clock = Clock(url, NOON)
     await clock.prepare()
     clock.wind(database)
     pays = StandIn(database) if provider == "stripe" else ManualProvider()
-    built = House(database, plans, clock, None, pays, None, url, grace_days)._server(database)  # noqa: SLF001
+    built = House(database, plans, clock, None, pays, None, url, grace_days)._server(database)
     try:
         yield built
         assert await check(database) == []

@@ -32,6 +32,8 @@ export interface Entry {
   readonly calls: number;
   readonly amount: string;
   readonly note: string;
+  /** Something was charged for: that can be refunded. */
+  readonly isCharge: boolean;
   readonly originalId: string | null;
 }
 
@@ -90,6 +92,9 @@ export function createAdminApi(line: Line): AdminApi {
   };
 }
 
+/** The accounts of the ledger that calls and plans pay into. */
+const CHARGES = ["revenue", "fees"];
+
 export function readUserPage(body: unknown): UserPage {
   const fields = fieldsOf(body);
   return { users: listOf(fields, "users", readUser), next: idOf(fields, "next") };
@@ -122,6 +127,7 @@ export function readLedger(body: unknown): { entries: readonly Entry[]; next: st
     calls: number(item, "calls"),
     amount: text(item, "amount"),
     note: text(item, "note"),
+    isCharge: CHARGES.includes(text(item, "to")),
     originalId: idOf(item, "original_id"),
   });
   return { entries: listOf(fields, "entries", entry), next: idOf(fields, "next") };

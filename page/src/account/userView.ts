@@ -150,7 +150,7 @@ export class UserView {
       element("b", "", `${sayNamed(words, "source", entry.source)} · ${sayMoney(words, entry.amount, account.plans)}`),
       element("small", "", about.filter(Boolean).join(" · ")));
     const made = tagged(element("li", "row", facts), `entry-${entry.id}`);
-    if (entry.source !== "refund" && (Number(entry.amount) > 0 || entry.calls > 0)) {
+    if (entry.isCharge) {
       made.append(
         element("div", "row-acts",
           action(words.say("refund"), "quiet", `refund-${entry.id}`, () => {

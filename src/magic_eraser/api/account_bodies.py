@@ -198,14 +198,14 @@ PaymentBody = Annotated[Payment, reads(Payment)]
 RefundBody = Annotated[Refund, reads(Refund)]
 
 
-async def _user_id(user_id: Annotated[str, Path(max_length=100, description="Of the user")]) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._@+|:=-]+", user_id):
-        raise NotFound(f"There is no user {user_id!r}.", f"没有用户 {user_id!r}。")
+async def _user_id(user_id: Annotated[str, Path(description="Of the user")]) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._@+|:=-]{1,100}", user_id):
+        raise NotFound("There is no user of that id.", "没有该用户。")
     return user_id
 
 
-async def _key_id(key_id: Annotated[str, Path(max_length=22, description="128 random bits")]) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", key_id):
+async def _key_id(key_id: Annotated[str, Path(description="128 random bits")]) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,22}", key_id):
         raise NotFound
     return key_id
 

@@ -19,12 +19,13 @@ from magic_eraser.billing.payments import ManualProvider, PaymentProvider
 from magic_eraser.billing.subscriptions import Subscriptions
 from magic_eraser.db.database import Database
 from magic_eraser.errors import EraserError
-from magic_eraser.settings import Settings
+from magic_eraser.settings import BillingSettings, Settings
 from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from magic_eraser.billing.stripe_inbox import StripeInbox
+    from magic_eraser.billing.stripe_provider import StripeProvider
 
 
 log = get_logger(__name__)
@@ -46,6 +47,8 @@ class Accounts:
     subscriptions: Subscriptions
     inbox: StripeInbox | None
     """None where nobody but an admin tells of payments."""
+    stripe: StripeProvider | None
+    """The provider, where it has something to close."""
 
     async def open(self) -> None:
         """Begin what runs beside the requests, and say what an operator should know."""
@@ -59,6 +62,8 @@ class Accounts:
         """End it, and write down when keys were last used."""
         if self.inbox is not None:
             await self.inbox.stop()
+        if self.stripe is not None:
+            await self.stripe.close()
         with suppress(EraserError):  # the database is away: it is known to the minute before
             await self.keys.write_uses()
 
@@ -75,10 +80,16 @@ def build_accounts(settings: Settings, database: Database, plans: Plans, metrics
     secret = pepper.load(auth, settings.data_dir, is_sqlite=database.is_sqlite)
     keys = Keys(database, secret)
     ledger = Ledger(database, plans, on_event=metrics.quota_event)
-    provider: PaymentProvider = ManualProvider()
+    stripe = _stripe(billing, database, plans)
+    provider: PaymentProvider = stripe or ManualProvider()
     subscriptions = Subscriptions(
         database, plans, ledger, provider=provider, grace_days=billing.grace_days, forget=users.forget
     )
+    inbox = None
+    if stripe is not None:
+        from magic_eraser.billing.stripe_inbox import StripeInbox
+
+        inbox = StripeInbox.from_settings(billing, database, plans, stripe, subscriptions)
     return Accounts(
         database=database,
         pepper=secret,
@@ -90,5 +101,15 @@ def build_accounts(settings: Settings, database: Database, plans: Plans, metrics
         quota=DatabaseQuota(database, plans, hold_seconds=billing.hold_seconds, on_event=metrics.quota_event),
         provider=provider,
         subscriptions=subscriptions,
-        inbox=None,
+        inbox=inbox,
+        stripe=stripe,
     )
+
+
+def _stripe(billing: BillingSettings, database: Database, plans: Plans) -> StripeProvider | None:
+    """None where payments are not taken there."""
+    if billing.provider != "stripe":
+        return None
+    from magic_eraser.billing.stripe_provider import StripeProvider
+
+    return StripeProvider.from_settings(billing, database, plans)

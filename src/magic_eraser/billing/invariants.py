@@ -68,15 +68,15 @@ def _questions() -> list[tuple[Any, str]]:
         (
             _charged_right(),
             (
-                "{tenant_id} on {day}: reservation {id} held {most_money}, entry {entry_id} of {whose} on {charged_day} "
-                "charges {amount_money} for {calls} calls."
+                "{tenant_id} on {day}: reservation {id} held {most_money}, entry {entry_id} of {whose} on "
+                "{charged_day} charges {amount_money} for {calls} calls."
             ),
         ),
         (
             _refunds(),
             (
-                "{tenant_id}: of entry {id} over {amount_money} and {calls} calls, {given_money} and {calls_given} calls "
-                "were given back."
+                "{tenant_id}: of entry {id} over {amount_money} and {calls} calls, {given_money} and "
+                "{calls_given} calls were given back."
             ),
         ),
     ]
@@ -241,8 +241,8 @@ async def _sums_to_nothing(connection: AsyncConnection) -> list[str]:
         return []
     return [
         (
-            f"All accounts together must be nothing and are {to_text(outside + inside)}: by the ledger {to_text(outside)} "
-            f"lies outside of wallets, and {to_text(inside)} in them."
+            f"All accounts together must be nothing and are {to_text(outside + inside)}: by the ledger "
+            f"{to_text(outside)} lies outside of wallets, and {to_text(inside)} in them."
         )
     ]
 

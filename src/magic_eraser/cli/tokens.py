@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from magic_eraser.accounts.principal import Scope
     from magic_eraser.accounts.users import User
+    from magic_eraser.cli.accounts_link import Link
 
 app = typer.Typer(
     help="Tokens (JWT) for users who have no other issuer; see also: magic-eraser keys.",
@@ -63,7 +63,9 @@ def issue(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Make a token, signed with ERASER_AUTH__JWT_SECRET. It is shown, and kept nowhere."""
-    token, facts = asyncio.run(_issue(user, scopes, seconds))
+    from magic_eraser.cli.accounts_link import through
+
+    token, facts = through(lambda here: _issue(here, user, scopes, seconds))
     if as_json:
         typer.echo(json.dumps({"token": token, **facts}, indent=2, ensure_ascii=False))
         return
@@ -77,9 +79,10 @@ def revoke_all(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Refuse every token that was issued to a user until now, whoever issued it. Keys work on."""
-    from magic_eraser.cli.accounts_link import moment
+    from magic_eraser.cli.accounts_link import moment, through
 
-    since = moment(asyncio.run(_revoke_all(user)).tokens_after)
+    changed = through(lambda here: here.users.refuse_tokens(user, actor=here.actor))
+    since = moment(changed.tokens_after)
     if as_json:
         typer.echo(json.dumps({"user": user, "refused_before": since}, indent=2, ensure_ascii=False))
     else:
@@ -87,29 +90,28 @@ def revoke_all(
 
 
 async def _issue(
-    user_id: str, scopes: frozenset[Scope] | None, seconds: float | None
+    here: Link, user_id: str, scopes: frozenset[Scope] | None, seconds: float | None
 ) -> tuple[str, dict[str, Any]]:
     import sqlalchemy as sa
 
     from magic_eraser.accounts import audit, tokens
     from magic_eraser.accounts.principal import USER_SCOPES
-    from magic_eraser.cli.accounts_link import link, moment
+    from magic_eraser.cli.accounts_link import moment
     from magic_eraser.db.base import now
 
     wanted = USER_SCOPES if scopes is None else scopes
-    async with link() as linked:
-        _check(await linked.users.get(user_id), wanted)
-        async with linked.database.write() as connection:
-            at = (await connection.execute(sa.select(now()))).scalar_one()
-            token, claims = tokens.issue(linked.settings.auth, user_id, at=at, scopes=wanted, seconds=seconds)
-            facts = {
-                "user": user_id,
-                "id": claims["jti"],
-                "scopes": sorted(wanted),
-                "expires_at": moment(claims["exp"]),
-            }
-            told = {name: facts[name] for name in ("id", "scopes", "expires_at")}
-            await audit.record(connection, linked.actor, "token.issue", user_id, **told)
+    _check(await here.users.get(user_id), wanted)
+    async with here.database.write() as connection:
+        at = (await connection.execute(sa.select(now()))).scalar_one()
+        token, claims = tokens.issue(here.settings.auth, user_id, at=at, scopes=wanted, seconds=seconds)
+        facts = {
+            "user": user_id,
+            "id": claims["jti"],
+            "scopes": sorted(wanted),
+            "expires_at": moment(claims["exp"]),
+        }
+        told = {name: facts[name] for name in ("id", "scopes", "expires_at")}
+        await audit.record(connection, here.actor, "token.issue", user_id, **told)
     return token, facts
 
 
@@ -129,10 +131,3 @@ def _check(user: User, scopes: frozenset[Scope]) -> None:
             f"用户“{user.id}”不是管理员，其令牌不能拥有“admin”权限。",
             extra={"scope": str(Scope.ADMIN)},
         )
-
-
-async def _revoke_all(user_id: str) -> User:
-    from magic_eraser.cli.accounts_link import link
-
-    async with link() as linked:
-        return await linked.users.refuse_tokens(user_id, actor=linked.actor)

@@ -61,6 +61,10 @@ class ModelPool(Protocol):
         """Make these ready before anybody asks. One that cannot be is written to the log."""
         ...
 
+    async def unload(self, model_id: str) -> None:
+        """Let go of one model once nobody uses it; returns when it is gone."""
+        ...
+
     async def rest(self) -> None:
         """Let go of every model that may be let go when idle, without waiting for its time."""
         ...

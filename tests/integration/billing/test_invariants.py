@@ -138,7 +138,9 @@ def test_calls_that_go_on_meanwhile_do_not_disturb_it(open_house):
                 looks += 1
             await working
             assert looks >= 3
-            async with other.database.read() as connection:  # the way of looking is not left on the connection
+            async with (
+                other.database.read() as connection
+            ):  # the way of looking is not left on the connection
                 if not other.database.is_sqlite:
                     level = await connection.execute(sa.text("SHOW transaction_isolation"))
                     assert level.scalar_one() == "read committed"

@@ -181,7 +181,9 @@ def test_a_call_given_back_today_can_be_made_again(open_house):
         async with open_house() as house:
             alice = await house.user(plan="free")
             originals = [await charged(house, alice) for _ in range(2)]
-            await house.ledger.refund(originals[0], call=True, reference="r", **ROOT)  # no money: it cost none
+            await house.ledger.refund(
+                originals[0], call=True, reference="r", **ROOT
+            )  # no money: it cost none
             await house.call(alice)
             with pytest.raises(QuotaExhausted):
                 await house.quota.reserve(alice, 1)
@@ -388,7 +390,13 @@ def test_the_standing_is_what_the_next_call_will_find(open_house):
             alice = await house.user(plan="prepaid")
             plan = house.plans.of("basic")
             nothing = await house.ledger.standing(alice, plan)
-            assert (nothing.day, nothing.used, nothing.held, nothing.credit, nothing.owed) == (TODAY, 0, 0, 0, 0)
+            assert (nothing.day, nothing.used, nothing.held, nothing.credit, nothing.owed) == (
+                TODAY,
+                0,
+                0,
+                0,
+                0,
+            )
             await house.ledger.grant("alice", 5 * PRICE, reference="r", **ROOT)
             await house.call(alice, 2)
             await house.quota.reserve(alice, 1)

@@ -63,7 +63,9 @@ def test_a_reference_counts_for_one_user_and_as_a_whole(open_subscriptions):
                 await house.subscriptions.set_plan("alice", "free", actor="cli:op")
                 await house.ask("pro")
                 await house.pay(f"{reference} again")
-            assert [line for line in await house.lines("bob") if line[0] == "payment"] == [("payment", "99.00")]
+            assert [line for line in await house.lines("bob") if line[0] == "payment"] == [
+                ("payment", "99.00")
+            ]
             assert len(await house.lines()) == 2 + 4 * 4
 
     asyncio.run(story())

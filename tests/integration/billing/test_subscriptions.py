@@ -342,7 +342,12 @@ def test_who_is_late_may_pay_for_another_plan_instead(open_subscriptions):
             begun = await house.subscribed("pro")
             await house.clock.set(begun.period_end)
             asked = await house.ask("basic")  # what is due by now is done first
-            assert (asked.state, asked.plan, asked.wanted_plan, asked.due) == (PAST_DUE, "pro", "basic", BASIC)
+            assert (asked.state, asked.plan, asked.wanted_plan, asked.due) == (
+                PAST_DUE,
+                "pro",
+                "basic",
+                BASIC,
+            )
             assert await house.plan() == "pro"
             paid = await house.pay("bank-2")
             assert (paid.state, paid.plan, paid.period_start) == (ACTIVE, "basic", begun.period_end)

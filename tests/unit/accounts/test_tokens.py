@@ -305,7 +305,7 @@ def test_a_signature_is_written_in_one_way():
     "body",
     [
         b"", b"[]", b"null", b'"text"', b"{", b"\xff\xfe", b'{"exp": NaN}', b'{"exp": Infinity}',
-        b'{"sub": "alice", "sub": "bob"}', b"[" * 3000, b'{"a":' * 1000, b"1" * 5000, b'\xef\xbb\xbf{}',
+        b'{"sub": "alice", "sub": "bob"}', b"[" * 3000, b'{"a":' * 1000, b"1" * 5000, b"\xef\xbb\xbf{}",
     ],
 )  # fmt: skip
 def test_a_payload_that_is_no_object_is_refused(body):

@@ -24,7 +24,7 @@ router = APIRouter(prefix="/models")
 
 PATIENCE = 1.0
 """Seconds that an answer waits for the model to come or go; after that it says 202."""
-ModelId = Annotated[str, Path(max_length=100, description="From `/v1/models`")]
+ModelId = Annotated[str, Path(description="From `/v1/models`")]
 
 
 class ModelAtWork(BaseModel):
