@@ -9,14 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 
 from magic_eraser.accounts.principal import Scope
 from magic_eraser.accounts.tables import Role
 from magic_eraser.api.app import create_app
-from magic_eraser.settings import AuthSettings, LimitSettings, QueueSettings, Settings
+from magic_eraser.settings import AuthSettings, BillingSettings, LimitSettings, QueueSettings, Settings
 from slow_model import SlowInpainter, catalog_with
 
 OPERATOR = "cli:test"
+_STRIPE = BillingSettings(
+    provider="stripe",
+    stripe_key=SecretStr("sk_test_51abcdefghijklmnop"),
+    stripe_webhook_secret=SecretStr("whsec_abcdefghijklmnopqrstuvwx"),
+    stripe_api_base="http://127.0.0.1:9",
+)
 
 
 class House:
@@ -68,13 +75,17 @@ def accounts_house(
     *,
     mode: str = "required",
     slow: SlowInpainter | None = None,
-    plans_file: Path | None = None,
+    stripe: bool = False,
 ) -> Iterator[House]:
-    """An app with accounts, on SQLite in a folder."""
+    """An app with accounts, on SQLite in a folder.
+
+    Args:
+        stripe: plans are paid for there; nobody answers at its address.
+    """
     settings = Settings(
         data_dir=data_dir,
-        plans_file=plans_file,
         auth=AuthSettings(mode=mode),
+        billing=_STRIPE if stripe else BillingSettings(),
         limits=LimitSettings(max_pixels=1_000_000, max_body_bytes=3_000_000),
         queue=QueueSettings(slots=1, depth=4, deadline_seconds=20),
     )

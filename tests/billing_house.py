@@ -48,8 +48,8 @@ def plan(id: str = "basic", **values) -> Plan:
 
 
 def book(zone: ZoneInfo = BERLIN) -> PlanBook:
-    """`basic`: three calls; `hundred`; `open`: no limit; `none`: no calls; `prepaid`: no limit, from credit; `gift`: costs
-    nothing, from credit; `free`: two calls that cost nothing."""
+    """`basic`: three calls; `hundred`; `open`: no limit; `none`: no calls; `prepaid`: no limit, from credit; `gift`:
+    the same, and costs nothing; `free`: two calls that cost nothing."""
     plans = (
         plan("free", calls_a_day=2, cost_a_call=0),
         plan(),

@@ -2,8 +2,8 @@
 
 python tests/billing_process.py DATABASE_URL ZONE TASKS SECONDS
 
-Says "ready", waits for a line, then does one call of alice's in each of TASKS tasks at once, each SECONDS long. Says what
-becomes of each, one line a call: "held", then "settled"; or "refused".
+Says "ready", waits for a line, then does one call of alice's in each of TASKS tasks at once, each SECONDS long. Says
+what becomes of each, one word a line: "held", then "settled"; or "refused".
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""A clock of the database's own that tests set: on SQLite a function in place of its own, on PostgreSQL one that is found
-before the system's."""
+"""A database's clock that tests set: on SQLite a function in place of its own, on PostgreSQL one that is found before
+the system's."""
 
 from __future__ import annotations
 

@@ -205,7 +205,9 @@ class House:
     def without(self, plan: str) -> None:
         """The file of plans has it no more."""
         book = self.plans.book
-        self.plans.book = replace(book, plans={id: each for id, each in book.plans.items() if id != plan})
+        self.plans.book = replace(
+            book, plans={name: each for name, each in book.plans.items() if name != plan}
+        )
 
     def alter(self, plan: str, **values) -> None:
         book = self.plans.book

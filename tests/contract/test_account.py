@@ -175,7 +175,9 @@ def test_usage_as_csv_is_a_file_with_a_name(house, erase):
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"
         today = datetime.now(UTC).date()
         first = today - timedelta(days=29)
-        assert answer.headers["content-disposition"] == f'attachment; filename="usage-day-{first}-{today}.csv"'
+        assert (
+            answer.headers["content-disposition"] == f'attachment; filename="usage-day-{first}-{today}.csv"'
+        )
         rows = list(csv.DictReader(io.StringIO(answer.text)))
         assert (len(rows), rows[-1]["calls"], rows[-1]["amount"]) == (30, "1", "0.10")
         assert answer.headers["cache-control"] == "private, no-store"
@@ -260,7 +262,9 @@ def test_the_ledger_as_csv_is_whole_and_names_the_rest(house, monkeypatch):
 
     assert first.headers["content-disposition"] == 'attachment; filename="ledger.csv"'
     assert "link" not in rest.headers
-    lines = [row for text in (first, rest) for row in csv.DictReader(io.StringIO(text.text.removeprefix("\ufeff")))]
+    lines = [
+        row for text in (first, rest) for row in csv.DictReader(io.StringIO(text.text.removeprefix("\ufeff")))
+    ]
     assert [row["amount"] for row in lines] == ["0.01004", "0.01003", "0.01002", "0.01001", "0.01"]
     assert lines[0]["note"] == "'=1+1 中文"
     assert first.text.startswith("\ufeff")  # by which a spreadsheet knows that it is UTF-8

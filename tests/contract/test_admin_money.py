@@ -36,10 +36,16 @@ def account(house, caller):
 def test_credit_is_given_once_however_often_it_is_told(house, root):
     alice = house.user("alice")
     gift = {"amount": "12.50", "reference": "voucher-17", "note": "welcome"}
-    first, again = (house.client.post("/v1/admin/users/alice/credit", json=gift, headers=root) for _ in range(2))
+    first, again = (
+        house.client.post("/v1/admin/users/alice/credit", json=gift, headers=root) for _ in range(2)
+    )
     assert (first.status_code, again.status_code) == (201, 201)
     assert again.json() == first.json()
-    assert (first.json()["from"], first.json()["to"], first.json()["amount"]) == ("outside", "credit", "12.50")
+    assert (first.json()["from"], first.json()["to"], first.json()["amount"]) == (
+        "outside",
+        "credit",
+        "12.50",
+    )
     assert account(house, alice)["credit"] == "12.50"
     other = house.client.post("/v1/admin/users/alice/credit", json=gift | {"amount": "13"}, headers=root)
     assert_problem(other, 409, "conflict")
@@ -48,7 +54,10 @@ def test_credit_is_given_once_however_often_it_is_told(house, root):
 
 @pytest.mark.parametrize(
     "amount",
-    ["-1", "0", "", "1e3", "1_000", "NaN", "Infinity", "0.000001", "１", "١", " 1", "1\n", 1, 1.5, None, True, [], "9" * 11],
+    [
+        "-1", "0", "", "1e3", "1_000", "NaN", "Infinity", "0.000001", "１", "١", " 1", "1\n", "9" * 11,
+        1, 1.5, None, True, [],
+    ],
 )  # fmt: skip
 def test_an_amount_is_a_plain_decimal_above_nothing(house, root, amount):
     alice = house.user("alice")
@@ -73,7 +82,9 @@ def test_a_payment_of_calls_takes_off_what_is_owed(house, root, charged):
     assert account(house, alice)["owed"] == "0.00"
     again = house.client.post("/v1/admin/users/alice/payments", json={"reference": "bank-1"}, headers=root)
     assert again.status_code == 201
-    sources = [entry["source"] for entry in house.client.get("/v1/account/ledger", headers=alice).json()["entries"]]
+    sources = [
+        entry["source"] for entry in house.client.get("/v1/account/ledger", headers=alice).json()["entries"]
+    ]
     assert sources == ["payment", "call"]
 
 
@@ -90,7 +101,13 @@ def test_a_refund_gives_back_money_and_call_once(house, root, charged):
     assert first.status_code == 201
     assert again.json() == first.json()
     told = {name: first.json()[name] for name in ("source", "calls", "amount", "original_id", "note")}
-    assert told == {"source": "refund", "calls": -1, "amount": "0.10", "original_id": entry, "note": "smeared"}
+    assert told == {
+        "source": "refund",
+        "calls": -1,
+        "amount": "0.10",
+        "original_id": entry,
+        "note": "smeared",
+    }
     after = account(house, alice)
     assert (after["owed"], after["today"]["used"]) == ("0.00", 0)
     other = house.client.post("/v1/admin/refunds", json=wish | {"reference": "ticket-2"}, headers=root)

@@ -25,7 +25,9 @@ def test_a_user_is_made_and_gets_a_key_and_calls(house, root, coffee_png, dot_pn
     )
     assert made.status_code == 201
     assert made.headers["cache-control"] == "private, no-store"
-    told = {name: made.json()[name] for name in ("id", "email", "plan", "role", "disabled_at", "credit", "owed")}
+    told = {
+        name: made.json()[name] for name in ("id", "email", "plan", "role", "disabled_at", "credit", "owed")
+    }
     assert told == {
         "id": "alice", "email": "alice@example.com", "plan": "basic", "role": "user", "disabled_at": None,
         "credit": "0.00", "owed": "0.00",
@@ -115,7 +117,11 @@ def test_a_plan_set_by_the_operator_is_in_force_at_once(house, root):
 def test_what_is_omitted_stays_and_null_takes_the_email_away(house, root):
     house.user("alice", plan="basic", email="alice@example.com")
     untouched = house.client.patch("/v1/admin/users/alice", json={}, headers=root).json()
-    assert (untouched["plan"], untouched["email"], untouched["role"]) == ("basic", "alice@example.com", "user")
+    assert (untouched["plan"], untouched["email"], untouched["role"]) == (
+        "basic",
+        "alice@example.com",
+        "user",
+    )
     changed = house.client.patch("/v1/admin/users/alice", json={"email": None}, headers=root).json()
     assert (changed["email"], changed["plan"]) == (None, "basic")
 
@@ -130,7 +136,9 @@ def test_what_is_omitted_stays_and_null_takes_the_email_away(house, root):
 def test_a_change_that_cannot_be_is_refused_whole(house, root, body):
     house.user("alice", plan="basic", email="alice@example.com")
     before = house.client.get("/v1/admin/users/alice", headers=root).json()
-    refused = house.client.patch("/v1/admin/users/alice", json=body | {"disabled": body.get("disabled", False)}, headers=root)
+    refused = house.client.patch(
+        "/v1/admin/users/alice", json=body | {"disabled": body.get("disabled", False)}, headers=root
+    )
     assert_problem(refused, 422, "validation_failed")
     after = house.client.get("/v1/admin/users/alice", headers=root).json()
     assert {**after, "today": None} == {**before, "today": None}
@@ -168,15 +176,21 @@ def test_the_last_admin_stays_one(house, root):
 
 def test_a_disabled_admin_does_not_count_as_one(house, root):
     house.admin("second")
-    assert house.client.patch("/v1/admin/users/second", json={"disabled": True}, headers=root).status_code == 200
+    assert (
+        house.client.patch("/v1/admin/users/second", json={"disabled": True}, headers=root).status_code == 200
+    )
     refused = house.client.patch("/v1/admin/users/root", json={"role": "user"}, headers=root)
     assert_problem(refused, 409, "conflict")
-    assert house.client.patch("/v1/admin/users/second", json={"role": "user"}, headers=root).status_code == 200
+    assert (
+        house.client.patch("/v1/admin/users/second", json={"role": "user"}, headers=root).status_code == 200
+    )
 
 
 def test_a_refused_change_changes_nothing_else(house, root):
     refused = house.client.patch(
-        "/v1/admin/users/root", json={"role": "user", "plan": "enterprise", "email": "r@example.com"}, headers=root
+        "/v1/admin/users/root",
+        json={"role": "user", "plan": "enterprise", "email": "r@example.com"},
+        headers=root,
     )
     assert_problem(refused, 409, "conflict")
     shown = house.client.get("/v1/admin/users/root", headers=root).json()

@@ -87,9 +87,7 @@ def test_a_key_with_fewer_scopes_cannot_rotate_one_with_more(house):
 
 def test_a_rotated_key_works_beside_its_heir_for_a_while(house, alice):
     old = house.client.post("/v1/keys", json={"name": "shop", "scopes": ["account:read"]}, headers=alice)
-    new = house.client.post(
-        f"/v1/keys/{old.json()['id']}/rotate", json={"overlap_seconds": 1}, headers=alice
-    )
+    new = house.client.post(f"/v1/keys/{old.json()['id']}/rotate", json={"overlap_seconds": 1}, headers=alice)
     assert new.status_code == 201
     assert (new.json()["name"], new.json()["scopes"]) == ("shop", ["account:read"])
     assert new.json()["key"] != old.json()["key"]
@@ -133,9 +131,7 @@ def test_a_revoked_key_works_no_more_at_once(house, alice):
 
 
 def test_a_key_may_revoke_itself(house, alice):
-    made = house.client.post(
-        "/v1/keys", json={"name": "shop", "scopes": sorted(USERS_OWN)}, headers=alice
-    )
+    made = house.client.post("/v1/keys", json={"name": "shop", "scopes": sorted(USERS_OWN)}, headers=alice)
     own = house.client.delete(f"/v1/keys/{made.json()['id']}", headers=bearer(made))
     assert own.status_code == 204
     assert_problem(house.client.get("/v1/keys", headers=bearer(made)), 401, "invalid_token")
@@ -186,11 +182,15 @@ def test_with_api_access_there_are_fifty(house, alice):
     ],
 )
 def test_a_wish_that_cannot_be_met_names_the_field(house, alice, body, pointer):
-    refused = assert_problem(house.client.post("/v1/keys", json=body, headers=alice), 422, "validation_failed")
+    refused = assert_problem(
+        house.client.post("/v1/keys", json=body, headers=alice), 422, "validation_failed"
+    )
     assert refused["errors"][0]["pointer"] == pointer
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"x"', b"\xff\xfe", b'{"name":"\\ud800"}', b"[" * 10_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'"x"', b"\xff\xfe", b'{"name":"\\ud800"}', b"[" * 10_000]
+)
 def test_a_body_that_is_no_object_is_refused(house, alice, content):
     refused = house.client.post("/v1/keys", content=content, headers=alice)
     assert_problem(refused, 422, "validation_failed")

@@ -76,9 +76,9 @@ export function usageChart(words: Words, rows: readonly UsageRow[], plans: PlanL
   const scale = element("div", "scale", element("span", "", day(rows[0])), element("span", "", day(rows.at(-1))));
   const heads = [words.say("day"), words.say("calls"), words.say("fromCache"), words.say("amount")];
   const figures = table(label, heads, rows.map((row) => [row.name, String(row.calls), String(row.cached), row.amount]));
-  figures.className = "unseen";
+  const unseen = element("div", "unseen", figures); // a table itself cannot be made so small
   for (const part of [scale, drawing]) part.setAttribute("aria-hidden", "true");
-  return element("figure", "usage", element("span", "usage-top", String(top(most))), plot, scale, readout, figures);
+  return element("figure", "usage", element("span", "usage-top", String(top(most))), plot, scale, readout, unseen);
 }
 
 function draw(values: readonly number[]): SVGSVGElement {

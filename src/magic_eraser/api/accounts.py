@@ -16,10 +16,11 @@ from magic_eraser.accounts.users import Users
 from magic_eraser.billing.calls import DatabaseQuota
 from magic_eraser.billing.ledger import Ledger
 from magic_eraser.billing.payments import ManualProvider, PaymentProvider
+from magic_eraser.billing.providers import stripe_of
 from magic_eraser.billing.subscriptions import Subscriptions
 from magic_eraser.db.database import Database
 from magic_eraser.errors import EraserError
-from magic_eraser.settings import BillingSettings, Settings
+from magic_eraser.settings import Settings
 from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.telemetry.metrics import Metrics
 
@@ -80,7 +81,7 @@ def build_accounts(settings: Settings, database: Database, plans: Plans, metrics
     secret = pepper.load(auth, settings.data_dir, is_sqlite=database.is_sqlite)
     keys = Keys(database, secret)
     ledger = Ledger(database, plans, on_event=metrics.quota_event)
-    stripe = _stripe(billing, database, plans)
+    stripe = stripe_of(billing, database, plans)
     provider: PaymentProvider = stripe or ManualProvider()
     subscriptions = Subscriptions(
         database, plans, ledger, provider=provider, grace_days=billing.grace_days, forget=users.forget
@@ -104,12 +105,3 @@ def build_accounts(settings: Settings, database: Database, plans: Plans, metrics
         inbox=inbox,
         stripe=stripe,
     )
-
-
-def _stripe(billing: BillingSettings, database: Database, plans: Plans) -> StripeProvider | None:
-    """None where payments are not taken there."""
-    if billing.provider != "stripe":
-        return None
-    from magic_eraser.billing.stripe_provider import StripeProvider
-
-    return StripeProvider.from_settings(billing, database, plans)

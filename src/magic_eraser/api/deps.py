@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Header
+from fastapi import Depends, Header, Security
+from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.requests import Request
 
 from magic_eraser.accounts.principal import Principal, Scope
@@ -56,6 +57,11 @@ async def _accounts(request: Request) -> Accounts:
     return accounts
 
 
+_BEARER = HTTPBearer(
+    scheme_name="bearer", description="An API key (`eras_live_...`) or a JWT.", auto_error=False
+)
+_KEY = APIKeyHeader(name="x-api-key", scheme_name="key", description="An API key.", auto_error=False)
+"""For the document alone: `caller.credential_of` reads both headers."""
 Caller = Annotated[Principal, Depends(_caller)]
 Visitor = Annotated[Principal, Depends(_visitor)]
 """Whoever looks at what is on offer; without a credential, with the eyes of the default plan."""
@@ -66,7 +72,11 @@ TheAccounts = Annotated[Accounts, Depends(_accounts)]
 def Needs(scope: Scope) -> Any:  # noqa: N802 (stands beside `Depends` and reads like it)
     """For routes: 401 without a good credential, 403 `insufficient_scope` with one that lacks the scope."""
 
-    async def check(caller: Caller) -> None:
+    async def check(
+        caller: Caller,
+        _bearer: Annotated[Any, Security(_BEARER)] = None,
+        _key: Annotated[Any, Security(_KEY)] = None,
+    ) -> None:
         caller.require(scope)
 
     check.scope = scope  # type: ignore[attr-defined]  # read by the document, and by the test that no route lacks one

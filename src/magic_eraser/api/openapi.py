@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from magic_eraser.api.problems import MEDIA_TYPE, Problem
 
 _FRAMEWORKS_OWN = ("HTTPValidationError", "ValidationError")
-_COMPATIBLE = "/api/"
+_COMPATIBLE = ("/api/", "/cleanup/")
 
 
 def install(app: FastAPI) -> None:

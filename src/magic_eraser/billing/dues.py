@@ -31,6 +31,9 @@ def next_change(who: Subscriber, book: PlanBook, grace: float) -> Change | None:
     if had.provider != MANUAL:
         if had.period_end + PROVIDER_SILENT > who.at:
             return None
+        wanted = book.find(had.wanted_plan or had.plan)
+        if had.wanted_at is not None and wanted is not None and costs_nothing(wanted, book):
+            return Change("cancelled", ended(had), plan=wanted.id)
         price = (book.find(had.plan) or book.default).price
         late = _late(who, had, had.plan, price, grace)
         return Change("provider_silent", late, amount=price)
@@ -58,9 +61,10 @@ def failed(who: Subscriber, book: PlanBook, grace: float, note: str) -> Change |
     if had.state is SubscriptionState.PAST_DUE:
         return None
     price = (book.find(had.plan) or book.default).price
-    return Change(
-        "payment_failed", _late(who, had, had.plan, price, grace), amount=price, details={"note": note}
-    )
+    late = _late(who, had, had.plan, price, grace)
+    if had.wanted_at is not None:  # what comes with the next period still does
+        late = replace(late, wanted_plan=had.wanted_plan, wanted_at=had.wanted_at)
+    return Change("payment_failed", late, amount=price, details={"note": note})
 
 
 def charged_by(had: Subscription | None) -> str | None:

@@ -139,7 +139,8 @@ def _amount(told: Told, due: int, owed: int) -> int:
 
 def _in_force(who: Subscriber, had: Subscription, book: PlanBook, told: Told) -> tuple[Change, str]:
     """What the payment does, and as what it is posted."""
-    wanted = had.wanted_plan if had.wanted_plan is not None and had.wanted_at is None else had.plan
+    later = had.wanted_at is not None  # a wish for the next period, which this does not pay
+    wanted = had.plan if later or had.wanted_plan is None else had.wanted_plan
     plan = book.find(wanted)
     if plan is None:
         raise Conflict(
@@ -159,8 +160,8 @@ def _in_force(who: Subscriber, had: Subscription, book: PlanBook, told: Told) ->
         had,
         plan=plan.id,
         state=SubscriptionState.ACTIVE,
-        wanted_plan=None,
-        wanted_at=None,
+        wanted_plan=had.wanted_plan if later else None,
+        wanted_at=had.wanted_at if later else None,
         due=0,
         period_start=start,
         period_end=end,

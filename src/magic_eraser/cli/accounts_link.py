@@ -47,20 +47,30 @@ class Link:
         pepper = load(self.settings.auth, self.settings.data_dir, is_sqlite=self.database.is_sqlite)
         return Keys(self.database, pepper)
 
-    def subscriptions(self) -> Subscriptions:
-        """As the server has them."""
+    @asynccontextmanager
+    async def subscriptions(self) -> AsyncIterator[Subscriptions]:
+        """As the server has them, with its way to be paid; open for the block."""
         from magic_eraser.billing.ledger import Ledger
         from magic_eraser.billing.payments import ManualProvider
         from magic_eraser.billing.subscriptions import Subscriptions
 
-        return Subscriptions(
-            self.database,
-            self.plans,
-            Ledger(self.database, self.plans),
-            provider=ManualProvider(),
-            grace_days=self.settings.billing.grace_days,
-            forget=self.users.forget,
-        )
+        billing, stripe = self.settings.billing, None
+        if billing.provider == "stripe":
+            from magic_eraser.billing.stripe_provider import StripeProvider
+
+            stripe = StripeProvider.from_settings(billing, self.database, self.plans)
+        try:
+            yield Subscriptions(
+                self.database,
+                self.plans,
+                Ledger(self.database, self.plans),
+                provider=stripe or ManualProvider(),
+                grace_days=billing.grace_days,
+                forget=self.users.forget,
+            )
+        finally:
+            if stripe is not None:
+                await stripe.close()
 
 
 @asynccontextmanager

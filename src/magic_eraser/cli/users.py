@@ -95,7 +95,8 @@ def set_plan(
     from magic_eraser.cli.accounts_link import through
 
     async def work(here: Link) -> User:
-        await here.subscriptions().set_plan(user_id, plan, actor=here.actor)
+        async with here.subscriptions() as subscriptions:
+            await subscriptions.set_plan(user_id, plan, actor=here.actor)
         return await here.users.get(user_id)
 
     user = through(work)

@@ -17,7 +17,8 @@ class Prepared:
     """One statement; every value that changes is a `bindparam`.
 
     SQLAlchemy's cursor goes into the thread of SQLite's driver for each of its steps (make, execute, fetch, close), 50
-    µs each, more where cores are busy: a call reserved and settled took 5.2 ms so, and takes 2.4 ms (benchmarks/quota.py).
+    µs each, more where cores are busy: to reserve and settle a call took 5.2 ms so, and takes 2.4
+    (benchmarks/quota.py).
 
     Args:
         statement: of Core. On SQLite its types must need no conversion: text, whole numbers and floats.

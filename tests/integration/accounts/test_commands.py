@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
@@ -16,36 +17,66 @@ from databases import Open
 from magic_eraser.accounts.deeds import newest
 from magic_eraser.accounts.keys import Keys
 from magic_eraser.accounts.pepper import Pepper
+from magic_eraser.billing.tables import subscriptions
+from magic_eraser.cli.main import main
+from magic_eraser.db.base import now
 
 PEPPER = "a pepper that both the test and the command know"
 KEY = r"eras_live_[0-9A-Za-z]{43}"
-Eraser = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Eraser = Callable[..., Done]
 
 
 @pytest.fixture
-def eraser(database_url) -> Eraser:
-    def typed(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        given = {
-            "ERASER_DATABASE__URL": database_url,
-            "ERASER_AUTH__KEY_PEPPER": PEPPER,
-            "ERASER_AUTH__MODE": "required",
-            "LOGNAME": "carla",
-            "COLUMNS": "120",
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "magic_eraser", *arguments],
-            env={**os.environ, **given, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr
-        return done
+def typed_at(monkeypatch, capsys) -> Callable[[str], Eraser]:
+    """The command line on the database of a URL, within this process: a second saved for each command."""
 
-    return typed
+    def at(url: str) -> Eraser:
+        def typed(*arguments: str, **environment: str) -> Done:
+            for name, value in {**settings_of(url), **environment}.items():
+                monkeypatch.setenv(name, value)
+            monkeypatch.setattr(sys, "argv", ["magic-eraser", *arguments])
+            code = 0
+            try:
+                main()
+            except SystemExit as ended:
+                code = ended.code or 0
+            return Done(code, *capsys.readouterr())
+
+        return typed
+
+    return at
 
 
-def right(done: subprocess.CompletedProcess[str]) -> str:
+def settings_of(url: str) -> dict[str, str]:
+    return {
+        "ERASER_DATABASE__URL": url,
+        "ERASER_AUTH__KEY_PEPPER": PEPPER,
+        "ERASER_AUTH__MODE": "required",
+        "LOGNAME": "carla",
+        "COLUMNS": "120",
+    }
+
+
+@pytest.fixture
+def eraser(typed_at, database_url) -> Eraser:
+    return typed_at(database_url)
+
+
+@pytest.fixture
+def sqlite_eraser(typed_at, sqlite_url) -> Eraser:
+    return typed_at(sqlite_url)
+
+
+def right(done: Done) -> str:
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -118,22 +149,22 @@ def test_a_key_is_rotated_and_revoked(eraser):
     assert "revoked 2" in right(eraser("keys", "list", "alice"))
 
 
-def test_a_list_of_users_is_cut_and_says_so(eraser):
+def test_a_list_of_users_is_cut_and_says_so(sqlite_eraser):
     for name in ("a1", "a2", "b1"):
-        right(eraser("users", "add", name))
-    first = eraser("users", "list", "--limit", "2", "--json")
+        right(sqlite_eraser("users", "add", name))
+    first = sqlite_eraser("users", "list", "--limit", "2", "--json")
     assert [user["id"] for user in json.loads(right(first))] == ["a1", "a2"]
     assert "--after a2" in first.stderr
-    rest = eraser("users", "list", "--limit", "2", "--after", "a2", "--json")
+    rest = sqlite_eraser("users", "list", "--limit", "2", "--after", "a2", "--json")
     assert [user["id"] for user in json.loads(right(rest))] == ["b1"]
     assert rest.stderr == ""
-    found = json.loads(right(eraser("users", "list", "--search", "A", "--json")))
+    found = json.loads(right(sqlite_eraser("users", "list", "--search", "A", "--json")))
     assert [user["id"] for user in found] == ["a1", "a2"]
 
 
-def test_what_cannot_be_is_one_sentence_and_an_exit_code(eraser):
-    right(eraser("users", "add", "alice"))
-    key = right(eraser("keys", "create", "alice")).strip()
+def test_what_cannot_be_is_one_sentence_and_an_exit_code(sqlite_eraser):
+    right(sqlite_eraser("users", "add", "alice"))
+    key = right(sqlite_eraser("keys", "create", "alice")).strip()
     for code, said, *typed in (
         (1, 'already a user "alice"', "users", "add", "alice"),
         (1, 'no user "bob"', "users", "disable", "bob"),
@@ -153,54 +184,112 @@ def test_what_cannot_be_is_one_sentence_and_an_exit_code(eraser):
         (2, "name", "keys", "create", "alice", "--name", ""),
         (2, "168", "keys", "rotate", "0" * 22, "--overlap-hours", "169"),
     ):
-        done = eraser(*typed)
+        done = sqlite_eraser(*typed)
         assert (done.returncode, done.stdout) == (code, ""), done.stderr
         assert said in done.stderr
         assert key not in done.stderr
 
 
-def test_where_nobody_asks_for_keys_that_is_said(eraser):
-    right(eraser("users", "add", "alice"))
-    done = eraser("keys", "create", "alice", ERASER_AUTH__MODE="off")
+def test_who_is_charged_at_stripe_is_not_moved_while_stripe_cannot_be_told(sqlite_eraser, open_sqlite: Open):
+    stripe = {
+        "ERASER_BILLING__PROVIDER": "stripe",
+        "ERASER_BILLING__STRIPE_KEY": "sk_test_0123456789",
+        "ERASER_BILLING__STRIPE_WEBHOOK_SECRET": "whsec_0123456789",
+        "ERASER_BILLING__STRIPE_API_BASE": "http://127.0.0.1:1",
+    }
+    for name in ("alice", "bob"):
+        right(sqlite_eraser("users", "add", name, "--plan", "basic"))
+
+    async def subscribe():
+        async with open_sqlite() as database, database.write() as connection:
+            await connection.execute(
+                subscriptions.insert().values(
+                    user_id="alice",
+                    plan="basic",
+                    state="active",
+                    period_start=now(),
+                    period_end=now() + 86_400,
+                    provider="stripe",
+                    customer_ref="cus_1",
+                    provider_ref="sub_1",
+                    updated_at=now(),
+                )  # fmt: skip
+            )
+
+    asyncio.run(subscribe())
+    done = sqlite_eraser("users", "set-plan", "alice", "pro", **stripe)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "sk_test" not in done.stderr
+    right(sqlite_eraser("users", "set-plan", "bob", "pro", **stripe))  # nobody charges bob
+    plans = {user["id"]: user["plan"] for user in json.loads(right(sqlite_eraser("users", "list", "--json")))}
+    assert plans == {"alice": "basic", "bob": "pro"}
+
+
+def test_where_nobody_asks_for_keys_that_is_said(sqlite_eraser):
+    right(sqlite_eraser("users", "add", "alice"))
+    done = sqlite_eraser("keys", "create", "alice", ERASER_AUTH__MODE="off")
     assert re.fullmatch(KEY + "\n", right(done))
     assert "ERASER_AUTH__MODE is off" in done.stderr
 
 
-def test_without_a_database_it_says_what_to_type(eraser, tmp_path):
-    done = eraser("users", "list", ERASER_DATABASE__URL="", ERASER_DATA_DIR=str(tmp_path / "none"))
-    assert done.returncode == 1
-    assert "magic-eraser db upgrade" in done.stderr
-    assert not (tmp_path / "none").exists()
+def test_the_first_user_makes_the_database_as_the_server_would(sqlite_eraser, tmp_path):
+    here = {
+        "ERASER_DATABASE__URL": "",
+        "ERASER_DATA_DIR": str(tmp_path / "data"),
+        "ERASER_AUTH__KEY_PEPPER": "",
+    }
+    right(sqlite_eraser("users", "add", "alice", **here))
+    key = right(sqlite_eraser("keys", "create", "alice", **here)).strip()
+    assert (tmp_path / "data/key_pepper").stat().st_mode & 0o777 == 0o600
+    assert key.encode() not in (tmp_path / "data/eraser.db").read_bytes()
 
 
-def test_with_postgresql_keys_need_a_pepper(eraser, database_url, tmp_path):
+def test_a_database_that_is_out_of_reach_is_one_sentence(sqlite_eraser):
+    done = sqlite_eraser("users", "list", ERASER_DATABASE__URL="postgresql://a:secret@127.0.0.1:1/b")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cannot be used" in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_with_postgresql_keys_need_a_pepper(typed_at, new_postgres_url, tmp_path):
+    eraser = typed_at(new_postgres_url)
     right(eraser("users", "add", "alice"))
     done = eraser(
         "keys", "create", "alice", ERASER_AUTH__KEY_PEPPER="", ERASER_DATA_DIR=str(tmp_path / "data")
     )
-    if database_url.startswith("sqlite"):
-        right(done)
-        assert (tmp_path / "data/key_pepper").stat().st_mode & 0o777 == 0o600
-    else:
-        assert (done.returncode, done.stdout) == (1, "")
-        assert "ERASER_AUTH__KEY_PEPPER" in done.stderr
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "ERASER_AUTH__KEY_PEPPER" in done.stderr
+    assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("users",), ("users", "add"), ("users", "list"), ("users", "set-plan"), ("users", "disable"),
-        ("users", "enable"), ("users", "set-role"), ("keys",), ("keys", "create"), ("keys", "list"),
-        ("keys", "revoke"), ("keys", "rotate"),
-    ],
-)  # fmt: skip
-def test_help_has_an_example_and_imports_no_database(command):
-    program = (
-        f"import sys; sys.argv = ['magic-eraser', *{command!r}, '--help']\n"
-        "from magic_eraser.cli.main import main\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "sys.exit(bool({'sqlalchemy', 'pydantic', 'rich'} & set(sys.modules)))"
-    )
+def test_help_has_examples_and_imports_no_database():
+    program = """
+import sys
+from magic_eraser.billing.tables import subscriptions
+from magic_eraser.cli.main import main
+from magic_eraser.db.base import now
+for verbs in ("users", "users add", "users list", "users set-plan", "users disable", "users enable", "users set-role",
+              "keys", "keys create", "keys list", "keys revoke", "keys rotate"):
+    sys.argv = ["magic-eraser", *verbs.split(), "--help"]
+    try:
+        main()
+    except SystemExit:
+        pass
+sys.exit(bool({"sqlalchemy", "rich", "structlog"} & set(sys.modules)))
+"""
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert "Example: " in done.stdout
+    assert done.stdout.count("Example: ") == 12
+
+
+def test_in_a_shell_a_key_goes_into_a_variable_and_nothing_else(sqlite_eraser, sqlite_url):
+    right(sqlite_eraser("users", "add", "alice"))
+    line = f'KEY=$("{sys.executable}" -m magic_eraser keys create alice) && printf "<%s>" "$KEY"'
+    done = subprocess.run(
+        ["sh", "-c", line],
+        env={**os.environ, **settings_of(sqlite_url)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.fullmatch(f"<{KEY}>", done.stdout)
+    assert re.fullmatch(r'Key "\w{22}" \(key\) of "alice"\. Keep it: it is not shown again\.\n', done.stderr)

@@ -244,7 +244,9 @@ def test_one_that_hangs_is_waited_for_five_seconds_at_most(server, clock):
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("url", ["https://id.example/keys", "http://localhost:8080/k", "http://127.0.0.9/", "http://[::1]/"])
+@pytest.mark.parametrize(
+    "url", ["https://id.example/keys", "http://localhost:8080/k", "http://127.0.0.9/", "http://[::1]/"]
+)
 def test_addresses_that_may_be_asked(url):
     Jwks(url)
 

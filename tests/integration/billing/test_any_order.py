@@ -116,14 +116,13 @@ class Story(RuleBasedStateMachine):
     @rule(which=NUMBER, units=st.integers(0, 5), crashes=st.booleans(), times=st.integers(1, 2))
     def end(self, which, units, crashes, times) -> None:
         """Settled or released: the first time, again, or too late."""
-        id = list(self.holds)[which % len(self.holds)]
-        hold = self.holds[id]
+        key, hold = list(self.holds.items())[which % len(self.holds)]
         if crashes:
             with pytest.raises(Crash):
-                self.run(self._in_one(lambda within: self.house.quota.settle(_by(id), units, within)))
+                self.run(self._in_one(lambda within: self.house.quota.settle(_by(key), units, within)))
             return
         for _ in range(times):
-            self.run(self.house.quota.settle(_by(id), units))
+            self.run(self.house.quota.settle(_by(key), units))
         if hold.state != "held":
             return
         self._let_go(hold, "settled" if units else "released")
@@ -135,7 +134,7 @@ class Story(RuleBasedStateMachine):
             else:
                 self.owed[hold.who] += amount
             entry = self.run(self.house.ledger.entries(hold.who, limit=1))[0]
-            assert (entry.source_id, entry.amount, entry.day) == (id, amount, hold.day)
+            assert (entry.source_id, entry.amount, entry.day) == (key, amount, hold.day)
             self.charges.append(Charge(entry.id, hold, amount))
 
     @rule(seconds=st.sampled_from([1, 300, 700, 20_000, 90_000, 9 * 86400, -5_000]))
@@ -159,9 +158,9 @@ class Story(RuleBasedStateMachine):
     def prune(self) -> None:
         self.run(prune(self.house.database))
         kept = self.run(self.house.states())
-        for id, hold in self.holds.items():
+        for key, hold in self.holds.items():
             old = hold.until <= self.house.clock.at - KEPT_SECONDS
-            assert kept.get(id) == (None if old and hold.state != "held" else hold.state)
+            assert kept.get(key) == (None if old and hold.state != "held" else hold.state)
 
     @rule(name=st.sampled_from(NAMES), amount=st.integers(1, 100_000), paid=st.booleans())
     def money_comes(self, name, amount, paid) -> None:

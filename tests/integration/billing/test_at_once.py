@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from billing_house import PRICE, house
 from billing_process import ALICE, HOLD, Process, noon_zone
 from magic_eraser.billing.reaper import reap
@@ -40,12 +42,9 @@ def test_of_eight_hundred_callers_a_hundred_succeed_though_a_server_is_killed(da
             assert await built.day(day=day) == (0, LIMIT)
             assert await built.wallet() == (0, 0, LIMIT * PRICE)
             assert len(await built.lines()) == LIMIT
-            try:
+            with pytest.raises(QuotaExhausted) as refused:
                 await built.quota.reserve(ALICE, 1)
-            except QuotaExhausted as refused:
-                assert refused.extra["used"] == LIMIT
-            else:
-                raise AssertionError("the hundred and first was let through")
+            assert refused.value.extra["used"] == LIMIT
 
     asyncio.run(story())
 

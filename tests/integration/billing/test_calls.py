@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -93,9 +94,9 @@ def test_a_call_that_is_free_of_charge_has_its_entry_all_the_same(open_house):
 def test_what_was_never_held_is_nothing_to_end(open_house):
     async def story():
         async with open_house() as house:
-            for id in ("", "of nobody"):
-                await house.quota.settle(Reservation(id, 1), 1)
-                await house.quota.release(Reservation(id, 1))
+            for unknown in (Reservation("", 1), Reservation("of nobody", 1)):
+                await house.quota.settle(unknown, 1)
+                await house.quota.release(unknown)
             assert house.events == []
             with pytest.raises(ValueError, match="weight -1"):
                 await house.quota.reserve(ANONYMOUS, -1)
@@ -357,27 +358,29 @@ def test_a_plan_changed_while_a_call_is_under_way_does_not_change_how_it_is_paid
 # --- in a transaction of the caller's --------------------------------------------------------------------------------
 
 
-def test_what_is_rolled_back_leaves_nothing_and_is_not_told(open_house):
-    class Undone(Exception):
-        pass
+async def undone(house, work):
+    """A transaction that comes to nothing at its end."""
+    async with house.database.write() as connection:
+        await work(connection)
+        await connection.rollback()
 
+
+def test_what_is_rolled_back_leaves_nothing_and_is_not_told(open_house):
     async def story():
         async with open_house() as house:
             alice = await house.user(plan="prepaid")
             await house.ledger.grant("alice", PRICE, reference="one", actor="cli:root")
-            with pytest.raises(Undone):
-                async with house.database.write() as connection:
-                    held = await house.quota.reserve(alice, 1, connection)
-                    await house.quota.settle(held, 1, connection)
-                    raise Undone
+
+            async def whole(connection):
+                held = await house.quota.reserve(alice, 1, connection)
+                await house.quota.settle(held, 1, connection)
+
+            await undone(house, whole)
             assert (await house.day(), await house.wallet()) == ((0, 0), (PRICE, 0, 0))
             assert (await house.states(), house.events) == ({}, [])
             held = await house.quota.reserve(alice, 1)
             for units in (0, 1):
-                with pytest.raises(Undone):
-                    async with house.database.write() as connection:
-                        await house.quota.settle(held, units, connection)
-                        raise Undone
+                await undone(house, partial(house.quota.settle, held, units))
             assert (await house.day(), await house.wallet()) == ((1, 0), (PRICE, PRICE, 0))
             await house.sound()
 
@@ -412,7 +415,7 @@ def test_a_refusal_undone_by_the_caller_leaves_the_rest_of_its_transaction(open_
     asyncio.run(story())
 
 
-# --- at once -----------------------------------------------------------------------------------------------------------
+# --- at once --------------------------------------------------------------------------------------------------------
 
 
 def test_of_many_ends_at_once_one_counts(open_house):

@@ -38,16 +38,16 @@ from magic_eraser.billing.tables import ledger_entries, quota_days, reservations
             wallets.update().values(credit=8 * PRICE),
             [
                 "alice: the wallet has a credit of 0.80, by the ledger it is 0.70.",
-                "All accounts together must be nothing and are 0.10: by the ledger -0.70 lies outside of wallets, and "
-                "0.80 in them.",
+                ("All accounts together must be nothing and are 0.10: by the ledger -0.70 lies outside of wallets, and "
+                "0.80 in them."),
             ],
         ),
         (
             wallets.update().values(owed=-3),
             [
                 "alice: the wallet owes -0.00003, by the ledger it is 0.00.",
-                "All accounts together must be nothing and are 0.00003: by the ledger -0.70 lies outside of wallets, "
-                "and 0.70003 in them.",
+                ("All accounts together must be nothing and are 0.00003: by the ledger -0.70 lies outside of wallets, "
+                "and 0.70003 in them."),
             ],
         ),
         (
@@ -92,8 +92,8 @@ def test_each_difference_is_a_sentence(open_house, spoil, sentences):
             async with house.database.write() as connection:
                 await connection.execute(spoil)
             found = await check(house.database)
-            for id in ids:
-                found = [sentence.replace(id, "ID") for sentence in found]
+            for each in ids:
+                found = [sentence.replace(each, "ID") for sentence in found]
             assert sorted(found) == sorted(sentences)
             raise Spoiled
 

@@ -136,6 +136,17 @@ def test_a_service_that_says_nothing_after_a_period_is_waited_for_a_day_and_the_
     asyncio.run(story())
 
 
+def test_a_service_that_says_nothing_after_a_cancelled_period_is_not_waited_for_longer(open_subscriptions):
+    async def story():
+        async with open_subscriptions(provider="stripe") as house:
+            await house.subscribed("pro")
+            await house.cancel()
+            await house.clock.set(NOON + MONTH + DAY)
+            assert (await house.renew(), await house.plan()) == ({"cancelled": 1}, "free")
+
+    asyncio.run(story())
+
+
 def test_what_is_cancelled_or_resumed_at_the_service_is_so_here(open_subscriptions):
     async def story():
         async with open_subscriptions(provider="stripe") as house:
@@ -284,13 +295,17 @@ def test_what_a_transaction_that_fails_was_told_is_told_again(open_subscriptions
             names = ("period_start", "period_end", "provider_ref", "customer_ref")
             facts = {name: getattr(before, name) for name in names}
             heard = ProviderState("pro", ACTIVE, cancel_at_end=False, as_of=NOON + 5, **facts)
-            with pytest.raises(KeyError):
+
+            async def hear() -> None:
                 async with house.database.write() as connection:
                     await house.subscriptions.apply_provider_state("alice", heard, within=connection)
                     await house.subscriptions.invoice_paid(
                         "alice", amount=PRO, reference="in_2", actor="stripe", within=connection
                     )
                     raise KeyError
+
+            with pytest.raises(KeyError):
+                await hear()
             assert (await house.plan(), await house.lines()) == ("basic", [])
             async with house.database.write() as connection:
                 await house.subscriptions.apply_provider_state("alice", heard, within=connection)

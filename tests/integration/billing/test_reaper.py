@@ -55,7 +55,9 @@ def test_many_holds_of_many_end_though_several_servers_reap_and_others_settle(op
             held = [await house.quota.reserve(who[number % 4], 1) for number in range(60)]
             await house.clock.pass_by(HOLD + 1)
             await other.clock.set(house.clock.at)
-            settling = [server.quota.settle(each, 1) for each, server in zip(held, [house, other] * 30)]
+            settling = [
+                server.quota.settle(each, 1) for each, server in zip(held, [house, other] * 30, strict=True)
+            ]
             *reaped, _ = await asyncio.gather(
                 house.reap(), other.reap(), house.reap(), asyncio.gather(*settling)
             )

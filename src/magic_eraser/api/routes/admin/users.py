@@ -137,7 +137,7 @@ async def make_key(user_id: UserId, accounts: TheAccounts, caller: Caller, wish:
     return JSONResponse(NewKeyView.of(made, text).as_json(), 201, NO_STORE)
 
 
-@router.delete("/keys/{key_id}", status_code=204, summary="Revoke anybody's key", responses=_SEEN)
+@router.delete("/keys/{key_id}", status_code=204, summary="Revoke anybody's key", responses=_CHANGED)
 async def revoke_key(key_id: KeyId, accounts: TheAccounts, caller: Caller) -> Response:
     """It works no more: here at once, on other servers within half a second."""
     await accounts.keys.revoke(key_id, user_id=None, actor=actor_of(caller))
