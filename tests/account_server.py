@@ -59,7 +59,7 @@ class AccountServer(Server):
             "ERASER_AUTH__MODE": mode,
         }
         self.operate("db", "upgrade")
-        super().__init__(data_dir, **self.environment)
+        super().__init__(data_dir, slow=None, script=None, **self.environment)
 
     def operate(self, *words: str) -> str:
         """What an operator types behind `magic-eraser`; its standard output."""

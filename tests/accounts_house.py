@@ -76,14 +76,18 @@ def accounts_house(
     mode: str = "required",
     slow: SlowInpainter | None = None,
     stripe: bool = False,
+    plans_file: Path | None = None,
 ) -> Iterator[House]:
     """An app with accounts, on SQLite in a folder.
 
     Args:
+        slow: the model of that name, with a say in how long it takes.
         stripe: plans are paid for there; nobody answers at its address.
+        plans_file: the shipped plans where None.
     """
     settings = Settings(
         data_dir=data_dir,
+        plans_file=plans_file,
         auth=AuthSettings(mode=mode),
         billing=_STRIPE if stripe else BillingSettings(),
         limits=LimitSettings(max_pixels=1_000_000, max_body_bytes=3_000_000),

@@ -29,7 +29,7 @@ class Books:
         self._done: dict[str, float] = {}
 
     async def keep(self) -> None:
-        """Holds and last uses of keys at every call, renewals once an hour, the sums once a day; nothing where there are no
+        """Holds and last uses of keys at every call, renewals once an hour, the sums once a day; nothing without
         accounts."""
         if self._rooms.accounts is None:
             return

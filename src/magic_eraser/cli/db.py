@@ -31,8 +31,8 @@ def upgrade() -> None:
 
 @app.command(epilog="Example: magic-eraser db check --json")
 def check(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """Tell whether the database can be reached, is up to date, and its counters are the sums of its ledger: exit 0 if so,
-    else 1."""
+    """Tell whether the database can be reached, is up to date, and adds up (its counters are the sums of its ledger):
+    exit 0 if so, else 1."""
     found, wrong = asyncio.run(_check())
     if as_json:
         facts = {

@@ -213,7 +213,7 @@ def test_who_is_charged_at_stripe_is_not_moved_while_stripe_cannot_be_told(sqlit
                     customer_ref="cus_1",
                     provider_ref="sub_1",
                     updated_at=now(),
-                )  # fmt: skip
+                )
             )
 
     asyncio.run(subscribe())
@@ -265,9 +265,7 @@ def test_with_postgresql_keys_need_a_pepper(typed_at, new_postgres_url, tmp_path
 def test_help_has_examples_and_imports_no_database():
     program = """
 import sys
-from magic_eraser.billing.tables import subscriptions
 from magic_eraser.cli.main import main
-from magic_eraser.db.base import now
 for verbs in ("users", "users add", "users list", "users set-plan", "users disable", "users enable", "users set-role",
               "keys", "keys create", "keys list", "keys revoke", "keys rotate"):
     sys.argv = ["magic-eraser", *verbs.split(), "--help"]

@@ -305,7 +305,7 @@ def test_an_upgrade_asked_for_thrice_at_once_is_charged_once(open_house, stripe)
             pro = house.plans.book.plans["pro"]
             changes = asyncio.gather(*(house.provider.change(ref, pro, prorate=True) for _ in range(3)))
             async with asyncio.timeout(5):
-                while len(stripe.asked) < before + 3:  # each has looked, and seen the old plan
+                while len(stripe.asked) < before + 3:  # noqa: ASYNC110 (each has looked, and seen the old plan)
                     await asyncio.sleep(0.01)
             stripe.hold.set()
             await changes
