@@ -54,15 +54,14 @@ export class Chooser {
     const { words, catalog } = this;
     const models = catalog.models ?? [];
     const usable = models.filter(({ allowed }) => allowed);
-    const forbidden = models.filter(isForbidden);
     const model = catalog.models === null ? "auto" : chosen.model;
     if (!this.hasOpened && catalog.models !== null) {
       this.hasOpened = true;
-      need("chooser", HTMLDetailsElement).open = usable.length + forbidden.length <= FEW;
+      need("chooser", HTMLDetailsElement).open = usable.length <= FEW;
     }
     box("model-chosen").textContent = model === "auto" ? words.say("auto") : catalog.nameOf(words, model);
     this.renderUsable(usable, model);
-    this.renderForbidden(forbidden);
+    this.renderForbidden(models.filter(isForbidden));
     this.renderLacking(models.filter((each) => !each.allowed && !isForbidden(each)));
     this.renderAsking(catalog.find(model));
   }
@@ -83,19 +82,20 @@ export class Chooser {
     if (held) list.querySelector<HTMLInputElement>("input:checked")?.focus();
   }
 
-  /** They are here, and would be chosen with another plan. */
+  /** They are here, and could be chosen with another plan. */
   private renderForbidden(forbidden: readonly Model[]): void {
     const { words } = this;
-    box("models-plans").hidden = forbidden.length === 0;
-    for (const model of forbidden) {
-      const facts = this.facts(model);
-      const chip = element("span", "chip-quiet", words.say("notInPlan"));
-      const choice = this.choice(model.id, false, ...facts, chip, element("small", "", model.whyNot));
-      choice.classList.add("is-forbidden");
-      const radio = choice.querySelector("input");
-      if (radio !== null) radio.disabled = true;
-      box("models").append(choice);
-    }
+    box("forbidden").hidden = forbidden.length === 0;
+    box("forbidden-count").textContent = words.say(forbidden.length === 1 ? "forbiddenOne" : "forbidden", { n: forbidden.length });
+    box("forbidden-list").replaceChildren(
+      ...forbidden.map((model) => {
+        const chip = element("span", "chip-quiet", words.say("notInPlan"));
+        const item = element("li", "lack", element("div", "model-facts", ...this.facts(model), chip));
+        item.title = model.whyNot;
+        item.dataset["testid"] = `forbidden-${model.id}`;
+        return item;
+      }),
+    );
   }
 
   private choice(id: string, checked: boolean, ...facts: HTMLElement[]): HTMLElement {

@@ -42,6 +42,8 @@ export const en = {
   upgrade: "Upgrade",
   seePlans: "See the plans",
   notInPlan: "not in your plan",
+  forbidden: "{n} more with another plan",
+  forbiddenOne: "One more with another plan",
 
   tabPlan: "Plan",
   tabUsage: "Usage",
@@ -57,7 +59,7 @@ export const en = {
   money: "{amount} {currency}",
   aMonth: "{price} a month",
   free: "Free",
-  planCalls: "{n} calls a day",
+  planCalls: "Calls a day: {n}",
   planNoLimit: "As many calls as you like",
   planCost: "{price} a call",
   planPixels: "Photos up to {n} megapixels",
@@ -101,9 +103,9 @@ export const en = {
   noAddress: "The payment page could not be opened.",
 
   usage30: "The last 30 days",
-  usageTotal: "{calls} calls, {cached} more at no cost from the cache, {amount}.",
+  usageTotal: "Calls: {calls} · from the cache, at no cost: {cached} · {amount}",
   usageChart: "Calls a day, {from} to {to}: {n} in all, {most} at most. Arrow keys go from day to day.",
-  usageDay: "{day}: {calls} calls, {amount}",
+  usageDay: "{day} · calls: {calls} · {amount}",
   usageNothing: "No calls in these days.",
   byModel: "By model",
   byUser: "By user",
@@ -198,7 +200,7 @@ export const en = {
   source_fee: "Plan",
   source_proration: "Plan, part of a month",
   userSince: "since {when}",
-  usedToday: "{n} calls today",
+  usedToday: "calls today: {n}",
 } as const;
 
 export const zh: Readonly<Record<keyof typeof en, string>> = {
@@ -243,6 +245,8 @@ export const zh: Readonly<Record<keyof typeof en, string>> = {
   upgrade: "升级",
   seePlans: "查看套餐",
   notInPlan: "不在您的套餐内",
+  forbidden: "另有 {n} 个模型需其他套餐",
+  forbiddenOne: "另有 1 个模型需其他套餐",
 
   tabPlan: "套餐",
   tabUsage: "用量",
@@ -302,9 +306,9 @@ export const zh: Readonly<Record<keyof typeof en, string>> = {
   noAddress: "无法打开付款页面。",
 
   usage30: "最近 30 天",
-  usageTotal: "共 {calls} 次，另有 {cached} 次来自缓存、不计费，金额 {amount}。",
+  usageTotal: "共 {calls} 次 · 另有 {cached} 次来自缓存，不计费 · {amount}",
   usageChart: "每日次数，{from}至{to}：共 {n} 次，单日最多 {most} 次。可用方向键逐日查看。",
-  usageDay: "{day}：{calls} 次，{amount}",
+  usageDay: "{day} · {calls} 次 · {amount}",
   usageNothing: "这段时间没有调用。",
   byModel: "按模型",
   byUser: "按用户",

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from magic_eraser.accounts import audit
+from magic_eraser.accounts import admins, audit
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.accounts.short_cache import ShortCache
 from magic_eraser.accounts.tables import Role
@@ -16,6 +15,7 @@ from magic_eraser.accounts.tables import users as table
 from magic_eraser.accounts.user import User, can_be_id, check_email, check_id, invalid, is_email, of_row
 from magic_eraser.db.base import now
 from magic_eraser.db.database import Database
+from magic_eraser.db.upsert import insert_into
 from magic_eraser.errors import Conflict, NotFound
 
 __all__ = ["User", "Users", "check_id"]
@@ -137,14 +137,20 @@ class Users:
         async with self._database.read() as connection:
             return [of_row(row) for row in await connection.execute(query)]
 
-    async def set_role(self, user_id: str, role: Role, *, actor: str) -> User:
+    async def set_role(self, user_id: str, role: Role, *, actor: str, keep_admin: bool = False) -> User:
         """Keys with the scope `admin` go on to have it only while their user is an admin.
+
+        Args:
+            keep_admin: the last admin stays one.
 
         Raises:
             NotFound: there is no such user; so does each of those that follow.
+            Conflict: see `admins.expect_another`.
         """
+        keep = keep_admin and role is not Role.ADMIN
+        other = table.c.role != role
         return await self._change(
-            user_id, {"role": role}, table.c.role != role, actor, "user.role", role=role
+            user_id, {"role": role}, other, actor, "user.role", keep_admin=keep, role=role
         )
 
     async def set_email(self, user_id: str, email: str | None, *, actor: str) -> User:
@@ -157,10 +163,11 @@ class Users:
         other = table.c.email.is_distinct_from(email)
         return await self._change(user_id, {"email": email}, other, actor, "user.email")
 
-    async def disable(self, user_id: str, *, actor: str) -> User:
-        """No credential of it works from now on; its data and its plan stay."""
+    async def disable(self, user_id: str, *, actor: str, keep_admin: bool = False) -> User:
+        """No credential of it works from now on; its data and its plan stay. Raises as `set_role`."""
         enabled = table.c.disabled_at.is_(None)
-        return await self._change(user_id, {"disabled_at": now()}, enabled, actor, "user.disable")
+        values = {"disabled_at": now()}
+        return await self._change(user_id, values, enabled, actor, "user.disable", keep_admin=keep_admin)
 
     async def enable(self, user_id: str, *, actor: str) -> User:
         """Its credentials work again."""
@@ -186,9 +193,8 @@ class Users:
     ) -> User | None:
         """None: there is one."""
         plan = plan or self._plans.book.default.id
-        insert = postgresql.insert if within.dialect.name == "postgresql" else sqlite.insert
         made = await within.execute(
-            insert(table)
+            insert_into(table, is_sqlite=within.dialect.name == "sqlite")
             .values(id=user_id, email=email, plan=plan, role=role, created_at=now())
             .on_conflict_do_nothing()
             .returning(table)
@@ -206,12 +212,16 @@ class Users:
         needed: sa.ColumnElement[bool],
         actor: str,
         action: str,
+        *,
+        keep_admin: bool = False,
         **details: Any,
     ) -> User:
         """Nothing, and no line in the audit log, where it is as asked already."""
         if not can_be_id(user_id):
             raise _nobody(user_id)
         async with self._database.write() as connection:
+            if keep_admin:
+                await admins.expect_another(connection, user_id)
             changed = await connection.execute(
                 table.update().where(table.c.id == user_id, needed).values(values).returning(table)
             )

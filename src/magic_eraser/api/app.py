@@ -21,7 +21,6 @@ from magic_eraser.api.middleware import BodyCap, RequestContext
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.api.routes import (
     account,
-    admin,
     billing,
     erase,
     images,
@@ -31,6 +30,8 @@ from magic_eraser.api.routes import (
     plans,
     subscription,
 )
+from magic_eraser.api.routes.admin import audit, money, usage, users
+from magic_eraser.api.routes.admin import models as admin_models
 from magic_eraser.billing.quota import Quota
 from magic_eraser.db.upgrade import prepare
 from magic_eraser.models.catalog import AUTO, find, offered
@@ -45,7 +46,8 @@ from magic_eraser.ui import lazy, page
 log = get_logger(__name__)
 
 ROUTES = (
-    erase, images, jobs, models, plans, account, keys, subscription, billing, admin, health, predict, iopaint, cleanup,
+    erase, images, jobs, models, plans, account, keys, subscription, billing,
+    users, money, usage, audit, admin_models, health, predict, iopaint, cleanup,
 )  # fmt: skip
 EXPOSED_HEADERS = [
     "X-Request-Id", "X-Eraser-Model", "X-Eraser-Cache", "X-Eraser-Image-Id", "X-Eraser-Notice", "X-Seed",

@@ -53,5 +53,8 @@ class Books:
 
     async def _check(self) -> None:
         await reaper.prune(self._rooms.database)
+        assert self._rooms.accounts is not None
+        if self._rooms.accounts.inbox is not None:
+            await self._rooms.accounts.inbox.prune()
         for sentence in await invariants.check(self._rooms.database):
             log.error("ledger_does_not_add_up", what=sentence)

@@ -124,6 +124,7 @@ def run(settings: Settings, app: FastAPI | None = None, *, closing_seconds: floa
     logging.configure(settings.log.level, settings.log.format, settings.log.file)
     for announces in ("uvicorn.error", "alembic"):  # each of its steps
         getLogger(announces).setLevel("WARNING")
+    getLogger("aiosqlite").setLevel("INFO")  # at debug it writes the values of statements down
     getLogger("python_multipart").setLevel("ERROR")  # it warns of every form that a client broke off
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     # here, where what is wrong with it is one line and not the end of a lifespan
@@ -151,7 +152,9 @@ def run(settings: Settings, app: FastAPI | None = None, *, closing_seconds: floa
 async def _prepare(settings: Settings) -> None:
     database = database_of(settings)
     try:
-        await prepare(database, upgrade_on_start=settings.database.upgrade_on_start)
+        done = await prepare(database, upgrade_on_start=settings.database.upgrade_on_start, apart=True)
+        if done.before != done.after:
+            log.info("database_upgraded", before=done.before, after=done.after)
         await plan_reload.check(plan_file.read(settings.plans_file), database, settings.plans_file)
     finally:
         await database.close()

@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from magic_eraser.accounts.plans import Charging
 from magic_eraser.billing.entries import CALL_ENTRY
 from magic_eraser.billing.tables import Account, ReservationState, quota_days, reservations, wallets
 from magic_eraser.db.prepared import Prepared, first
+from magic_eraser.db.upsert import insert_into
 
 _day = (quota_days.c.tenant_id == sa.bindparam("the_tenant"), quota_days.c.day == sa.bindparam("the_day"))
 _wallet = wallets.c.tenant_id == sa.bindparam("the_tenant")
@@ -89,8 +89,7 @@ class Counters:
     """Executes them within transactions of others. Statements are built once, as every request executes them."""
 
     def __init__(self, *, is_sqlite: bool) -> None:
-        insert: Any = sqlite.insert if is_sqlite else postgresql.insert
-        first_of_day = insert(quota_days).values(
+        first_of_day = insert_into(quota_days, is_sqlite=is_sqlite).values(
             tenant_id=sa.bindparam("the_tenant"), day=sa.bindparam("the_day"), held=1, used=0
         )
         one_more = {"held": quota_days.c.held + 1}
@@ -102,7 +101,7 @@ class Counters:
             index_elements=key, set_=one_more, where=stands + 1 <= limit
         )
         owe = (
-            insert(wallets)
+            insert_into(wallets, is_sqlite=is_sqlite)
             .values(tenant_id=sa.bindparam("the_tenant"), credit=0, held=0, owed=_amount)
             .on_conflict_do_update(
                 index_elements=[wallets.c.tenant_id], set_={"owed": wallets.c.owed + _amount}

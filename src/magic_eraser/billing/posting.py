@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from magic_eraser.accounts.plans import Plans
@@ -14,6 +12,7 @@ from magic_eraser.billing import entries, wallets
 from magic_eraser.billing.entries import Entry
 from magic_eraser.billing.tables import Account, ledger_entries
 from magic_eraser.db.base import now
+from magic_eraser.db.upsert import insert_into
 from magic_eraser.errors import Conflict, ValidationFailed
 
 
@@ -63,9 +62,9 @@ async def post(within: AsyncConnection, plans: Plans, new: NewEntry) -> tuple[En
         return _same(there, new), False
     await wallets.move(within, new.tenant_id, wallet, new.from_account, new.to_account, new.amount)
     at = float((await within.execute(sa.select(now()))).scalar_one())
-    insert: Any = sqlite.insert if within.dialect.name == "sqlite" else postgresql.insert
+    first = insert_into(ledger_entries, is_sqlite=within.dialect.name == "sqlite")
     values = asdict(new) | {"at": at, "day": new.day or plans.book.day(at)}
-    statement = insert(ledger_entries).values(values).on_conflict_do_nothing().returning(ledger_entries)
+    statement = first.values(values).on_conflict_do_nothing().returning(ledger_entries)
     row = (await within.execute(statement)).first()
     if row is None:  # another tenant's, a moment ago
         raise _used(new)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from magic_eraser.billing.tables import payment_inbox
 from magic_eraser.db.base import has_come, now
 from magic_eraser.db.database import Database
+from magic_eraser.db.upsert import insert_into
 from magic_eraser.errors import NotFound
 
 MOST_ATTEMPTS = 10
@@ -72,9 +72,8 @@ class InboxRows:
         Raises:
             StorageUnavailable, StorageFull: see `Database.write`.
         """
-        insert: Any = sqlite.insert if self._database.is_sqlite else postgresql.insert
         statement = (
-            insert(payment_inbox)
+            insert_into(payment_inbox, is_sqlite=self._database.is_sqlite)
             .values(
                 provider=self._provider,
                 event_id=event_id,

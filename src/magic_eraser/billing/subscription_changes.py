@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from magic_eraser.accounts import audit
@@ -17,6 +16,7 @@ from magic_eraser.accounts.tables import users
 from magic_eraser.billing.subscription import Subscription, of_row
 from magic_eraser.billing.tables import SubscriptionState, subscription_events, subscriptions
 from magic_eraser.db.base import now
+from magic_eraser.db.upsert import insert_into
 from magic_eraser.errors import Conflict, NotFound
 
 
@@ -131,8 +131,8 @@ async def _save(within: AsyncConnection, before: Subscriber, after: Subscription
     }
     statement: Any
     if had is None:
-        insert: Any = sqlite.insert if within.dialect.name == "sqlite" else postgresql.insert
-        statement = insert(subscriptions).values(user_id=before.user_id, **values).on_conflict_do_nothing()
+        first = insert_into(subscriptions, is_sqlite=within.dialect.name == "sqlite")
+        statement = first.values(user_id=before.user_id, **values).on_conflict_do_nothing()
     else:
         mine = (subscriptions.c.user_id == before.user_id, subscriptions.c.version == had.version)
         statement = subscriptions.update().where(*mine).values(values)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from magic_eraser.accounts.money import to_text
 from magic_eraser.billing.tables import Account, wallets
+from magic_eraser.db.upsert import insert_into
 from magic_eraser.errors import PaymentRequired
 
 
@@ -32,8 +31,8 @@ class Wallet:
 async def lock(within: AsyncConnection, tenant_id: str) -> Wallet:
     """The wallet, made where there was none. From here to the end of the transaction it is nobody else's, so that what
     is decided by it stays true."""
-    insert: Any = sqlite.insert if within.dialect.name == "sqlite" else postgresql.insert
-    await within.execute(insert(wallets).values(tenant_id=tenant_id).on_conflict_do_nothing())
+    first = insert_into(wallets, is_sqlite=within.dialect.name == "sqlite").values(tenant_id=tenant_id)
+    await within.execute(first.on_conflict_do_nothing())
     query = sa.select(wallets.c.credit, wallets.c.held, wallets.c.owed).where(
         wallets.c.tenant_id == tenant_id
     )

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import sqlite3
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -140,8 +141,13 @@ async def upgrade(database: Database, migrations: Path = MIGRATIONS) -> Upgrade:
     return Upgrade(before, found.head, copy)
 
 
-async def prepare(database: Database, *, upgrade_on_start: bool, migrations: Path = MIGRATIONS) -> Upgrade:
+async def prepare(
+    database: Database, *, upgrade_on_start: bool, migrations: Path = MIGRATIONS, apart: bool = False
+) -> Upgrade:
     """Make it ready for a server that starts; PostgreSQL that starts beside us is waited for (`timeout_seconds`).
+
+    Args:
+        apart: upgrade in a process of its own: what alembic takes (7 MiB) would stay for the server's life.
 
     Raises:
         SettingsError, StorageFull: see `upgrade`; or it is older and not to be upgraded here. The sentence says what to
@@ -152,7 +158,23 @@ async def prepare(database: Database, *, upgrade_on_start: bool, migrations: Pat
         return Upgrade(found.revision, found.head)
     if not upgrade_on_start:
         raise SettingsError(found.sentence())
-    return await upgrade(database, migrations)
+    return await (_upgrade_apart(database, found) if apart else upgrade(database, migrations))
+
+
+async def _upgrade_apart(database: Database, found: Check) -> Upgrade:
+    command = (sys.executable, "-m", "magic_eraser", "db", "upgrade")
+    url = database.url.render_as_string(hide_password=False)
+    child = await asyncio.create_subprocess_exec(
+        *command,
+        env={**os.environ, "ERASER_DATABASE__URL": url},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _told, faults = await child.communicate()
+    if child.returncode != 0:
+        raise SettingsError(faults.decode(errors="replace").strip().removeprefix("magic-eraser: "))
+    return Upgrade(found.revision, found.head)
 
 
 async def _check_with_patience(database: Database, migrations: Path) -> Check:

@@ -92,7 +92,7 @@ class Metrics:
 
         self.quota = Counter(
             "eraser_quota",
-            "Calls that were reserved, settled, released, refunded, expired or refused, by plan.",
+            "Calls reserved, settled, released, refunded, expired, refused, or done too late to be charged (late), by plan.",
             ("plan", "event"),
             registry=self.registry,
         )

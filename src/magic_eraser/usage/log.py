@@ -12,12 +12,12 @@ from itertools import islice
 from typing import Any, Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.db.base import now
 from magic_eraser.db.database import Database
+from magic_eraser.db.upsert import insert_into
 from magic_eraser.errors import EraserError
 from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.usage.event import UsageEvent
@@ -172,9 +172,9 @@ async def _time(connection: AsyncConnection) -> float:
     return found
 
 
-def _insert(connection: AsyncConnection) -> sqlite.Insert | postgresql.Insert:
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    return insert(usage_events).on_conflict_do_nothing()
+def _insert(connection: AsyncConnection) -> Any:
+    is_sqlite = connection.dialect.name == "sqlite"
+    return insert_into(usage_events, is_sqlite=is_sqlite).on_conflict_do_nothing()
 
 
 def _row(event: UsageEvent, plans: Plans) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from magic_eraser.db.base import has_come, now
 from magic_eraser.db.blobs import Blobs
 from magic_eraser.db.database import Database
+from magic_eraser.db.upsert import insert_into
 from magic_eraser.errors import IdempotencyInFlight, IdempotencyMismatch, NotFound, StorageFull
 from magic_eraser.service.idempotency.tables import idempotency_keys as table
 
@@ -86,8 +86,6 @@ class IdempotencyKeys:
         self._blobs = blobs
         self._ttl = ttl_seconds
         self.lease_seconds = lease_seconds
-        dialect: Any = sqlite if database.is_sqlite else postgresql
-        self._insert = dialect.insert
 
     async def begin(self, tenant_id: str, route: str, key: str, fingerprint: str) -> Attempt | Answer:
         """An attempt where the work is to be done, or the answer that it had.
@@ -136,7 +134,7 @@ class IdempotencyKeys:
         while True:
             fence = secrets.randbelow(FIRST_FENCE)
             inserted = await connection.execute(
-                self._insert(table)
+                insert_into(table, is_sqlite=self._database.is_sqlite)
                 .values(tenant_id=asked.tenant_id, route=asked.route, key=asked.key, fence=fence, **fresh)
                 .on_conflict_do_nothing()
                 .returning(table.c.fence)

@@ -13,8 +13,9 @@ from magic_eraser.api.account_views import NO_STORE
 from magic_eraser.api.admin_views import DeedList, DeedView
 from magic_eraser.api.deps import TheRooms
 from magic_eraser.api.problems import responses
+from magic_eraser.api.routes.admin.guard import ADMIN
 
-router = APIRouter(prefix="/audit")
+router = APIRouter(prefix="/v1/admin/audit", tags=["admin"], dependencies=ADMIN)
 
 
 @router.get(

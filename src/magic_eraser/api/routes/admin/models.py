@@ -16,11 +16,12 @@ from magic_eraser.api.account_views import NO_STORE
 from magic_eraser.api.deps import Caller, TheRooms, WhileOpen
 from magic_eraser.api.problems import responses
 from magic_eraser.api.rooms import Rooms
+from magic_eraser.api.routes.admin.guard import ADMIN
 from magic_eraser.errors import ModelUnavailable
 from magic_eraser.hosting.states import ModelState
 from magic_eraser.models.catalog import find
 
-router = APIRouter(prefix="/models")
+router = APIRouter(prefix="/v1/admin/models", tags=["admin"], dependencies=ADMIN)
 
 PATIENCE = 2.0
 """Seconds that an answer waits for the model to come or go; after that it says 202."""

@@ -25,8 +25,9 @@ from magic_eraser.api.csv_answers import DOCUMENTED, AsCsv
 from magic_eraser.api.deps import Caller, TheAccounts
 from magic_eraser.api.ledger_pages import EntryList, EntryView, ledger_page
 from magic_eraser.api.problems import responses
+from magic_eraser.api.routes.admin.guard import ADMIN
 
-router = APIRouter()
+router = APIRouter(prefix="/v1/admin", tags=["admin"], dependencies=ADMIN)
 
 _FAILS = responses(401, 403, 404, 408, 409, 413, 422, 429, 503, 507)
 

@@ -13,9 +13,10 @@ from magic_eraser.api.csv_answers import DOCUMENTED, AsCsv
 from magic_eraser.api.deps import TheRooms
 from magic_eraser.api.problems import responses
 from magic_eraser.api.routes.account import usage_answer
+from magic_eraser.api.routes.admin.guard import ADMIN
 from magic_eraser.usage.reports import By
 
-router = APIRouter(prefix="/usage")
+router = APIRouter(prefix="/v1/admin/usage", tags=["admin"], dependencies=ADMIN)
 
 
 @router.get(

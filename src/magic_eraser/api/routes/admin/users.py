@@ -34,10 +34,11 @@ from magic_eraser.api.deps import Caller, TheAccounts, TheRooms
 from magic_eraser.api.key_views import KeyList, KeyView, NewKeyView
 from magic_eraser.api.problems import responses
 from magic_eraser.api.rooms import Rooms
+from magic_eraser.api.routes.admin.guard import ADMIN
 from magic_eraser.api.routes.keys import USUAL_SCOPES
 from magic_eraser.errors import Conflict
 
-router = APIRouter()
+router = APIRouter(prefix="/v1/admin", tags=["admin"], dependencies=ADMIN)
 
 _SEEN = responses(401, 403, 404, 422, 429, 503)
 _CHANGED = responses(401, 403, 404, 408, 409, 413, 422, 429, 503, 507)
@@ -99,12 +100,14 @@ async def change(
     if wish.plan is not None and wish.plan != user.plan:
         await accounts.subscriptions.set_plan(user_id, wish.plan, actor=actor)
     if wish.role is not None:
-        await accounts.users.set_role(user_id, wish.role, actor=actor)
+        await accounts.users.set_role(user_id, wish.role, actor=actor, keep_admin=True)
     if "email" in wish.model_fields_set:
         await accounts.users.set_email(user_id, wish.email, actor=actor)
     if wish.disabled is not None:
-        switch = accounts.users.disable if wish.disabled else accounts.users.enable
-        await switch(user_id, actor=actor)
+        if wish.disabled:
+            await accounts.users.disable(user_id, actor=actor, keep_admin=True)
+        else:
+            await accounts.users.enable(user_id, actor=actor)
     return await _details(accounts, await accounts.users.get(user_id))
 
 
