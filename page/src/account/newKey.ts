@@ -11,7 +11,10 @@ export function showNewKey(words: Words, made: NewKey): Promise<void> {
   title.id = "new-key-title";
   const done = tagged(element("button", "button button-ink", words.say("newKeyDone")), "new-key-done");
   done.type = "button";
-  done.addEventListener("click", () => dialog.close());
+  done.addEventListener("click", () => {
+    dialog.close();
+    dialog.replaceChildren(); // now, not when the event comes round
+  });
   dialog.replaceChildren(
     title,
     element("p", "", words.say("newKeyText")),
