@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
-from magic_eraser.accounts.principal import LOCAL_OWNER
 from magic_eraser.accounts import plan_file
 from magic_eraser.accounts.plans import Plans
+from magic_eraser.accounts.principal import LOCAL_OWNER
 from magic_eraser.billing.quota import NullQuota, Reservation
 from magic_eraser.db.blobs import Blobs, DatabaseBlobs, FileBlobs
 from magic_eraser.db.database import Database
@@ -22,8 +22,8 @@ from magic_eraser.jobs.options import to_json
 from magic_eraser.jobs.runner import JobRunner
 from magic_eraser.jobs.store import JobStore, new_id
 from magic_eraser.jobs.tables import job_items, jobs
-from magic_eraser.usage.log import DatabaseUsage
 from magic_eraser.service.request import EraseOptions, EraseResult, OutputOptions
+from magic_eraser.usage.log import DatabaseUsage
 from magic_eraser.usage.tables import usage_events
 
 OPTIONS = to_json(EraseOptions(model="telea"), OutputOptions())

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 
+from accounts_house import accounts_house
+
 
 def test_the_page_and_everything_it_names_is_served(client):
     page = client.get("/")
 
     assert page.headers["content-type"].startswith("text/html")
     assert "<title>Magic Eraser 魔术橡皮擦</title>" in page.text
-    assert "default-src 'self'" in page.headers["content-security-policy"]
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self'" in policy
+    assert "require-trusted-types-for 'script'" in policy
+    assert "frame-ancestors" not in policy  # a Space shows us in a frame
     assert page.headers["cache-control"] == "no-cache"
     assert client.head("/").status_code == 200
     named = re.findall(r'(?:src|href)="(\./static/[^"]+)"', page.text)
@@ -29,3 +34,8 @@ def test_nothing_on_the_page_is_inline_or_from_another_host(client):
     assert not re.findall(r"<script(?![^>]*\bsrc=)", page)
     assert not re.findall(r"\son[a-z]+=", page)
     assert not re.findall(r"""(?:src|href|url\()\s*=?\s*["']?(?:https?:)?//""", page)
+
+
+def test_where_clicks_move_money_no_other_site_may_frame_the_page(tmp_path):
+    with accounts_house(tmp_path, mode="optional") as house:
+        assert "frame-ancestors 'self'" in house.client.get("/").headers["content-security-policy"]

@@ -99,7 +99,7 @@ def create_app(
         app.include_router(module.router)
     openapi.install(app)
     docs.install(app)
-    page.install(app)
+    page.install(app, framed=settings.auth.mode == "off")
     if settings.server.simple_ui and find_spec("gradio") is not None:
         _install_simple_mode(app, rooms)
     _install_middleware(app, rooms)

@@ -13,16 +13,24 @@ from starlette.types import Scope
 
 STATIC = Path(__file__).parent / "static"
 POLICY = (
-    "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'self'; form-action 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
-"""Nothing from another host, no inline script or style. Framing is allowed: a Space shows us in a frame."""
+"""Nothing from another host, no inline script or style, no text that becomes markup."""
+UNFRAMED = "; frame-ancestors 'self'"
+"""Where clicks move money, no other site shows us in a frame. Else it may: a Space does."""
 
 
-def install(app: FastAPI) -> None:
-    """Serve `index.html` at `/` and everything else at `/static`."""
+def install(app: FastAPI, *, framed: bool = True) -> None:
+    """Serve `index.html` at `/` and everything else at `/static`.
+
+    Args:
+        framed: whether pages of other sites may show ours within them.
+    """
+    policy = POLICY if framed else POLICY + UNFRAMED
 
     async def index(_request: Request) -> FileResponse:
-        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
+        headers = {"Content-Security-Policy": policy, "Cache-Control": "no-cache"}
         return FileResponse(STATIC / "index.html", headers=headers)
 
     app.add_route("/", index, include_in_schema=False)  # answers HEAD as well as GET

@@ -105,7 +105,7 @@ def _why_not(
     try:
         caller.require_model(card)
     except PlanForbidsModel as error:
-        return error.sentence("zh" if zh else "en"), "plan"
+        return error.detail_zh if zh else error.detail, "plan"
     why = rooms.pool.why_not(card.id)
     if why is None:
         return None, None
