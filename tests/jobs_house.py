@@ -45,6 +45,7 @@ class TableQuota:
 
     def __init__(self, limit: int = 10**6) -> None:
         self.limit = limit
+        self.renewed: set[int] = set()
 
     async def reserve(self, principal, units, within=None) -> Reservation:
         kept = sa.insert(holds).values(tenant_id=principal.tenant_id, units=units, state="held")
@@ -62,6 +63,9 @@ class TableQuota:
     async def release(self, reservation, within=None) -> None:
         if within is not None:
             await self._move(reservation, {"state": "released"}, within)
+
+    async def renew(self, ids, within) -> None:
+        self.renewed = {int(id) for id in ids}
 
     async def _move(self, reservation, values, within) -> None:
         held = holds.update().where(holds.c.id == int(reservation.id), holds.c.state == "held")

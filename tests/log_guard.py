@@ -17,7 +17,9 @@ SECRETS = {
     "a token": re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
     "a key of Stripe's": re.compile(r"\b(?:sk|rk)_(?:live|test)_\w{8,}|\bwhsec_\w{8,}"),
     "a password in an address": re.compile(r"\b\w+://[^\s:/@]+:(?!\*\*\*)[^\s@/]{3,}@"),
-    "a header with a credential": re.compile(r"(?i)\b(?:authorization|x-api-key)['\"]?\s*[:=]\s*['\"]?\S{8,}"),
+    "a header with a credential": re.compile(
+        r"(?i)\b(?:authorization|x-api-key)['\"]?\s*[:=]\s*['\"]?\S{8,}"
+    ),
 }
 found: list[str] = []
 seen = {"lines": 0, "files": 0}
@@ -33,8 +35,8 @@ def read_log(path: Path) -> None:
     if not path.is_file():
         return
     seen["files"] += 1
-    for kind in secrets_in(path.read_text(errors="replace")):
-        found.append(f"{kind} in {path.name} of {path.parent.name}")
+    kinds = secrets_in(path.read_text(errors="replace"))
+    found.extend(f"{kind} in {path.name} of {path.parent.name}" for kind in kinds)
 
 
 class Reader(logging.Handler):
@@ -42,8 +44,8 @@ class Reader(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         seen["lines"] += 1
-        for kind in secrets_in(record.getMessage()):
-            found.append(f"{kind} by {record.name}: {record.getMessage()[:40]!r}")
+        text = record.getMessage()
+        found.extend(f"{kind} by {record.name}: {text[:40]!r}" for kind in secrets_in(text))
 
 
 reader = Reader(level=logging.DEBUG)

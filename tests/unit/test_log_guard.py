@@ -29,7 +29,12 @@ def test_each_kind_is_seen(text, kind):
 
 @pytest.mark.parametrize(
     "text",
-    ["eras_live_...9xYz", "key=Jx81aa tenant=alice", "postgresql://eraser:***@host/db", "Bearer error=invalid_token"],
+    [
+        "eras_live_...9xYz",
+        "key=Jx81aa tenant=alice",
+        "postgresql://eraser:***@host/db",
+        "Bearer error=invalid_token",
+    ],
 )
 def test_what_is_no_secret_is_none(text):
     assert log_guard.secrets_in(text) == []

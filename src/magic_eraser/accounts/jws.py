@@ -62,12 +62,13 @@ def parse(text: str) -> Jws:
         raise refused("it does not have three parts", "应由三段组成")
     header = _object(_decoded(parts[0]))
     _check(header)
+    payload, signature = _decoded(parts[1]), _decoded(parts[2])
     return Jws(
         algorithm=header["alg"],
         key_id=header.get("kid"),
-        signed=f"{parts[0]}.{parts[1]}".encode("ascii"),
-        signature=_decoded(parts[2]),
-        payload=_decoded(parts[1]),
+        signed=f"{parts[0]}.{parts[1]}".encode("ascii"),  # which they are, as they were decoded
+        signature=signature,
+        payload=payload,
     )
 
 

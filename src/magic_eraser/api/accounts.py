@@ -19,7 +19,7 @@ from magic_eraser.billing.payments import ManualProvider, PaymentProvider
 from magic_eraser.billing.providers import stripe_of
 from magic_eraser.billing.subscriptions import Subscriptions
 from magic_eraser.db.database import Database
-from magic_eraser.errors import EraserError
+from magic_eraser.errors import EraserError, SettingsError
 from magic_eraser.settings import Settings
 from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.telemetry.metrics import Metrics
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 
 log = get_logger(__name__)
+
+MARGIN = 30.0
+"""Seconds from a call's deadline to its charge, at most: decoding before and the database after it."""
 
 
 @dataclass(slots=True)
@@ -73,9 +76,14 @@ def build_accounts(settings: Settings, database: Database, plans: Plans, metrics
     """One of each. Reads the pepper of keys, or makes it.
 
     Raises:
-        SettingsError: a secret is missing, too short, or lies open for others to read.
+        SettingsError: holds would end before calls do; a secret is missing, too short, or lies open for others to read.
     """
     auth, billing = settings.auth, settings.billing
+    if billing.hold_seconds < settings.queue.deadline_seconds + MARGIN:
+        raise SettingsError(
+            "ERASER_BILLING__HOLD_SECONDS is too short: a call may take ERASER_QUEUE__DEADLINE_SECONDS "
+            f"({settings.queue.deadline_seconds:g}), and {MARGIN:g} more to be charged."
+        )
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     users = Users(database, plans)
     secret = pepper.load(auth, settings.data_dir, is_sqlite=database.is_sqlite)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv6Address, ip_address
 
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from magic_eraser.accounts.principal import LOCAL_OWNER, Principal
@@ -50,10 +51,11 @@ def credential_of(headers: Mapping[str, str]) -> str | None:
     """What the caller shows: `Authorization: Bearer ...` (RFC 6750) or `x-api-key`; None where it shows nothing.
 
     Raises:
-        InvalidToken: another scheme, or two that differ.
+        InvalidToken: another scheme, two that differ, or a header that came twice: which of them counts is not for
+            a proxy and us to read in different ways.
     """
-    scheme, _, shown = headers.get("authorization", "").strip().partition(" ")
-    key = headers.get("x-api-key", "").strip()
+    scheme, _, shown = _only(headers, "authorization").partition(" ")
+    key = _only(headers, "x-api-key")
     if scheme and (scheme.lower() != "bearer" or not shown.strip()):
         raise InvalidToken(
             "The Authorization header is not of the form: Bearer KEY_OR_TOKEN.",
@@ -66,6 +68,14 @@ def credential_of(headers: Mapping[str, str]) -> str | None:
             "Authorization 与 x-api-key 不一致，请只发送一个。",
         )
     return shown or key or None
+
+
+def _only(headers: Mapping[str, str], name: str) -> str:
+    """A header that may come once; empty where it did not."""
+    given = headers.getlist(name) if isinstance(headers, Headers) else [headers.get(name, "")]
+    if len(given) > 1:
+        raise InvalidToken(f"The header {name} came more than once.", f"{name} 头出现了多次。")
+    return given[0].strip() if given else ""
 
 
 def grouped(host: str) -> str:

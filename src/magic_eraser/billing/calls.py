@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from magic_eraser.billing.callers import Caller, Callers
 from magic_eraser.billing.counting import Counters, Held
 from magic_eraser.billing.quota import Reservation
 from magic_eraser.billing.tables import ReservationState, reservations
+from magic_eraser.db.base import now
 from magic_eraser.db.database import Database
 from magic_eraser.errors import PaymentRequired, QuotaExhausted
 from magic_eraser.telemetry.logging import get_logger
@@ -91,6 +92,13 @@ class DatabaseQuota:
     async def release(self, reservation: Reservation, within: AsyncConnection | None = None) -> None:
         """Give back what is held. A second call does nothing. Only `id` is looked at."""
         await self._close(reservation.id, 0, within)
+
+    async def renew(self, ids: Collection[str], within: AsyncConnection) -> None:
+        """Those that are still held are for another `hold_seconds`."""
+        column = reservations.c
+        held = (column.id.in_(sorted(ids)), column.state == ReservationState.HELD)
+        later = now() + self._hold_seconds
+        await within.execute(reservations.update().where(*held).values(expires_at=later))
 
     async def _reserve(
         self, within: AsyncConnection, principal: Principal, units: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -61,6 +62,10 @@ class Quota(Protocol):
         """The work failed or was never done: nothing is charged. A second call does nothing. Only `id` is looked at."""
         ...
 
+    async def renew(self, ids: Collection[str], within: AsyncConnection) -> None:
+        """These are still worked on: they end later by themselves."""
+        ...
+
 
 class NullQuota:
     """Counts nothing, refuses nobody: the library, the command line, a private server."""
@@ -76,4 +81,7 @@ class NullQuota:
         return None
 
     async def release(self, reservation: Reservation, within: AsyncConnection | None = None) -> None:
+        return None
+
+    async def renew(self, ids: Collection[str], within: AsyncConnection) -> None:
         return None

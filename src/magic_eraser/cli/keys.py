@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from magic_eraser.cli.credential_options import SCOPE_HELP, ScopeName, scopes_of, seconds_of
 
 if TYPE_CHECKING:
     from magic_eraser.accounts.keys import ApiKey
@@ -22,44 +23,32 @@ KeyId = Annotated[
     str,
     typer.Argument(metavar="ID", help="Of the key, as in: magic-eraser keys list USER; not the key itself."),
 ]
-_DAY, _HOUR = 86_400, 3_600
-
-
-class Scopes(StrEnum):
-    """Those of `accounts.principal.Scope`."""
-
-    ERASE = "erase"
-    JOBS = "jobs"
-    ACCOUNT_READ = "account:read"
-    ACCOUNT = "account"
-    ADMIN = "admin"
 
 
 @app.command(
-    epilog='Example: KEY=$(magic-eraser keys create alice --name "web shop" --scope erase --expires-days 90)'
+    epilog='Example: KEY=$(magic-eraser keys create alice --name "web shop" --scope erase --expires-in 90d)'
 )
 def create(
     user_id: Annotated[str, typer.Argument(metavar="USER", help="As in: magic-eraser users list")],
     name: Annotated[str, typer.Option(help="To tell it by.")] = "key",
     scope: Annotated[
-        list[Scopes] | None,
-        typer.Option(help="What it may do; give it again for more. All but admin where not given."),
+        list[ScopeName] | None,
+        typer.Option(help=SCOPE_HELP),
     ] = None,
-    expires_days: Annotated[
-        float | None, typer.Option(metavar="DAYS", help="That it works; for ever where not given.")
+    expires_in: Annotated[
+        float | None,
+        typer.Option(
+            parser=seconds_of, metavar="TIME", help="3600, 90m, 12h, 30d; for ever where not given."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key. It is printed once, alone on standard output, and cannot be shown again."""
-    from magic_eraser.accounts.principal import USER_SCOPES, Scope
     from magic_eraser.cli.accounts_link import through
-
-    scopes = frozenset(Scope(one) for one in scope) if scope else USER_SCOPES
-    expires_in = None if expires_days is None else expires_days * _DAY
 
     async def work(here: Link) -> tuple[ApiKey, str, str]:
         made, text = await here.keys().create(
-            user_id, name=name, scopes=scopes, expires_in=expires_in, actor=here.actor
+            user_id, name=name, scopes=scopes_of(scope), expires_in=expires_in, actor=here.actor
         )
         return made, text, here.settings.auth.mode
 
@@ -99,21 +88,22 @@ def revoke(key_id: KeyId, as_json: AsJson = False) -> None:
     typer.echo(json.dumps(facts(key), indent=2, ensure_ascii=False) if as_json else sentence)
 
 
-@app.command(epilog="Example: KEY=$(magic-eraser keys rotate 3nVqk0Wm5sYt8uBzEoGxAc --overlap-hours 2)")
+@app.command(epilog="Example: KEY=$(magic-eraser keys rotate 3nVqk0Wm5sYt8uBzEoGxAc --overlap 2h)")
 def rotate(
     key_id: KeyId,
-    overlap_hours: Annotated[
-        float, typer.Option(min=0, max=168, metavar="HOURS", help="That the old key still works.")
-    ] = 24,
+    overlap: Annotated[
+        float,
+        typer.Option(
+            parser=seconds_of, metavar="TIME", help="That the old key still works: 3600, 90m, 12h, up to 7d."
+        ),
+    ] = "1d",  # type: ignore[assignment]  # goes through `parser`, as what is typed
     as_json: AsJson = False,
 ) -> None:
     """Make a new key in the place of one, which works for a while longer. The new one is printed once."""
     from magic_eraser.cli.accounts_link import through
 
     async def work(here: Link) -> tuple[ApiKey, str, str]:
-        made, text = await here.keys().rotate(
-            key_id, user_id=None, overlap_seconds=overlap_hours * _HOUR, actor=here.actor
-        )
+        made, text = await here.keys().rotate(key_id, user_id=None, overlap_seconds=overlap, actor=here.actor)
         return made, text, here.settings.auth.mode
 
     made, text, mode = through(work)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from magic_eraser.cli.credential_options import SCOPE_HELP, ScopeName, scopes_of, seconds_of
 
 if TYPE_CHECKING:
     from magic_eraser.accounts.principal import Scope
@@ -18,44 +19,20 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog="Example: magic-eraser tokens issue alice",
 )
-UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def _seconds(text: str) -> float:
-    found = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text.strip())
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is not a time such as 3600, 90m, 12h or 30d")
-    return float(int(found[1]) * UNITS[found[2]])
-
-
-def _scopes(text: str) -> frozenset[Scope]:
-    from magic_eraser.accounts.principal import Scope
-
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in list(Scope)]
-    if unknown or not names:
-        said = f"there is no scope {unknown[0]!r}" if unknown else "no scope is named"
-        raise typer.BadParameter(f"{said}; there are: {', '.join(Scope)}")
-    return frozenset(map(Scope, names))
-
-
-@app.command(epilog="Example: magic-eraser tokens issue alice --scopes erase,jobs --expires-in 12h")
+@app.command(epilog="Example: magic-eraser tokens issue alice --scope erase --scope jobs --expires-in 12h")
 def issue(
     user: Annotated[str, typer.Argument(metavar="USER", help="Whose it is; see: magic-eraser users list.")],
-    scopes: Annotated[
-        Any,
-        typer.Option(
-            "--scopes",
-            parser=_scopes,
-            metavar="SCOPE,...",
-            help="erase, jobs, account:read, account, admin; all but admin where not given.",
-        ),
+    scope: Annotated[
+        list[ScopeName] | None,
+        typer.Option(help=SCOPE_HELP),
     ] = None,
     seconds: Annotated[
         float | None,
         typer.Option(
             "--expires-in",
-            parser=_seconds,
+            parser=seconds_of,
             metavar="TIME",
             help="3600, 90m, 12h, 30d; ERASER_AUTH__TOKEN_SECONDS where not given.",
         ),
@@ -65,7 +42,7 @@ def issue(
     """Make a token, signed with ERASER_AUTH__JWT_SECRET. It is shown, and kept nowhere."""
     from magic_eraser.cli.accounts_link import through
 
-    token, facts = through(lambda here: _issue(here, user, scopes, seconds))
+    token, facts = through(lambda here: _issue(here, user, scopes_of(scope), seconds))
     if as_json:
         typer.echo(json.dumps({"token": token, **facts}, indent=2, ensure_ascii=False))
         return
@@ -90,16 +67,14 @@ def revoke_all(
 
 
 async def _issue(
-    here: Link, user_id: str, scopes: frozenset[Scope] | None, seconds: float | None
+    here: Link, user_id: str, wanted: frozenset[Scope], seconds: float | None
 ) -> tuple[str, dict[str, Any]]:
     import sqlalchemy as sa
 
     from magic_eraser.accounts import audit, tokens
-    from magic_eraser.accounts.principal import USER_SCOPES
     from magic_eraser.cli.accounts_link import moment
     from magic_eraser.db.base import now
 
-    wanted = USER_SCOPES if scopes is None else scopes
     _check(await here.users.get(user_id), wanted)
     async with here.database.write() as connection:
         at = (await connection.execute(sa.select(now()))).scalar_one()

@@ -47,11 +47,8 @@ def add(
         return await here.users.add(user_id, email=email, plan=plan, role=Role(role), actor=here.actor)
 
     user = through(work)
-    _tell(
-        user,
-        as_json,
-        f'Added "{user.id}" on the plan "{user.plan}". Its key: magic-eraser keys create {user.id}',
-    )
+    key = f"magic-eraser keys create {user.id}{_more(user)}"
+    _tell(user, as_json, f'Added "{user.id}" on the plan "{user.plan}". Its key: {key}')
 
 
 @app.command("list", epilog="Example: magic-eraser users list --search example.org --json")
@@ -141,7 +138,15 @@ def set_role(
         return await here.users.set_role(user_id, Role(role), actor=here.actor)
 
     user = through(work)
-    _tell(user, as_json, f'"{user.id}" has the role "{user.role}".')
+    key = f" A key for it: magic-eraser keys create {user.id}{_more(user)}" if _more(user) else ""
+    _tell(user, as_json, f'"{user.id}" has the role "{user.role}".{key}')
+
+
+def _more(user: User) -> str:
+    """What a key is to be told beside, so that it may what its user may."""
+    from magic_eraser.accounts.tables import Role
+
+    return " --scope all" if user.role is Role.ADMIN else ""
 
 
 def facts(user: User) -> dict[str, Any]:

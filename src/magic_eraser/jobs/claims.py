@@ -188,15 +188,24 @@ class Claims:
 
     async def renew(self, owner: str) -> set[Key]:
         """All that `owner` has is its own for longer; which they are, by `Claimed.key`. What is missing is not its own
-        any more: cancelled, or taken over."""
+        any more: cancelled, or taken over. Neither do its holds run out."""
         async with self._database.write() as connection:
             kept = await connection.execute(
                 job_items.update()
                 .where(job_items.c.owner == owner, job_items.c.state == ItemState.LEASED)
                 .values(lease_until=now() + self.lease_seconds)
-                .returning(job_items.c.job_id, job_items.c.index, job_items.c.fence)
+                .returning(
+                    job_items.c.job_id,
+                    job_items.c.index,
+                    job_items.c.fence,
+                    job_items.c.reservation_id,
+                )
             )
-            return {(job_id, index, fence) for job_id, index, fence in kept}
+            rows = kept.all()
+            held = [row.reservation_id for row in rows if row.reservation_id is not None]
+            if held:
+                await self._quota.renew(held, connection)
+            return {(row.job_id, row.index, row.fence) for row in rows}
 
     async def held(self, owner: str) -> set[Key]:
         """The same, without renewing it."""

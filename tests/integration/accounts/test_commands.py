@@ -106,7 +106,7 @@ def test_a_user_from_the_first_day_to_the_last(eraser, open_database: Open):
 
 def test_a_key_is_all_that_stands_on_standard_output(eraser, open_database: Open):
     right(eraser("users", "add", "alice"))
-    done = eraser("keys", "create", "alice", "--name", "web shop", "--scope", "erase", "--expires-days", "2")
+    done = eraser("keys", "create", "alice", "--name", "web shop", "--scope", "erase", "--expires-in", "2d")
     assert re.fullmatch(KEY + "\n", right(done))
     key = done.stdout.strip()
     assert "Keep it" in done.stderr
@@ -135,7 +135,7 @@ def test_a_key_is_rotated_and_revoked(eraser):
     old = json.loads(right(eraser("keys", "create", "alice", "--json")))
     assert re.fullmatch(KEY, old["key"])
     assert old["scopes"] == ["account", "account:read", "erase", "jobs"]
-    done = eraser("keys", "rotate", old["id"], "--overlap-hours", "0.5")
+    done = eraser("keys", "rotate", old["id"], "--overlap", "30m")
     assert re.fullmatch(KEY + "\n", right(done))
     assert done.stdout.strip() != old["key"]
     new, before = json.loads(right(eraser("keys", "list", "alice", "--json")))
@@ -147,6 +147,16 @@ def test_a_key_is_rotated_and_revoked(eraser):
     assert new["id"] in again.stderr
     assert "is revoked" in right(eraser("keys", "revoke", new["id"]))
     assert "revoked 2" in right(eraser("keys", "list", "alice"))
+
+
+def test_an_admin_is_told_how_to_get_a_key_that_may_all(sqlite_eraser):
+    added = right(sqlite_eraser("users", "add", "root", "--role", "admin"))
+    assert "keys create root --scope all" in added
+    made = json.loads(right(sqlite_eraser("keys", "create", "root", "--scope", "all", "--json")))
+    assert made["scopes"] == ["account", "account:read", "admin", "erase", "jobs"]
+    right(sqlite_eraser("users", "add", "alice"))
+    assert "--scope all" in right(sqlite_eraser("users", "set-role", "alice", "admin"))
+    assert "--scope" not in right(sqlite_eraser("users", "set-role", "alice", "user"))
 
 
 def test_a_list_of_users_is_cut_and_says_so(sqlite_eraser):
@@ -172,6 +182,7 @@ def test_what_cannot_be_is_one_sentence_and_an_exit_code(sqlite_eraser):
         (1, 'no user "bob"', "keys", "create", "bob"),
         (1, 'no user "bob"', "keys", "list", "bob"),
         (1, "no admin", "keys", "create", "alice", "--scope", "admin"),
+        (1, "no admin", "keys", "create", "alice", "--scope", "all"),
         (1, "no key", "keys", "revoke", "0" * 22),
         (1, "no key", "keys", "revoke", key),
         (2, "cannot be the id", "users", "add", "a b"),
@@ -180,9 +191,10 @@ def test_what_cannot_be_is_one_sentence_and_an_exit_code(sqlite_eraser):
         (2, "email", "users", "add", "carol", "--email", "nowhere"),
         (2, "king", "users", "set-role", "alice", "king"),
         (2, "fly", "keys", "create", "alice", "--scope", "fly"),
-        (2, "days", "keys", "create", "alice", "--expires-days", "0"),
+        (2, "days", "keys", "create", "alice", "--expires-in", "0"),
+        (2, "is not a time such as", "keys", "create", "alice", "--expires-in", "soon"),
         (2, "name", "keys", "create", "alice", "--name", ""),
-        (2, "168", "keys", "rotate", "0" * 22, "--overlap-hours", "169"),
+        (2, "604800", "keys", "rotate", "0" * 22, "--overlap", "8d"),
     ):
         done = sqlite_eraser(*typed)
         assert (done.returncode, done.stdout) == (code, ""), done.stderr

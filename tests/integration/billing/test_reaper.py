@@ -33,6 +33,21 @@ def test_a_hold_of_a_server_that_is_gone_ends_by_itself(open_house):
     asyncio.run(story())
 
 
+def test_a_hold_that_is_renewed_goes_on(open_house):
+    async def story():
+        async with open_house() as house:
+            alice = await house.user()
+            worked_on, forgotten = [await house.quota.reserve(alice, 1) for _ in range(2)]
+            await house.clock.pass_by(HOLD - 1)
+            async with house.database.write() as within:
+                await house.quota.renew([worked_on.id], within)
+            await house.clock.pass_by(2)
+            assert await house.reap() == 1
+            assert await house.states() == {worked_on.id: "held", forgotten.id: "expired"}
+
+    asyncio.run(story())
+
+
 def test_a_clock_set_back_keeps_no_hold_for_ever(open_house):
     async def story():
         async with open_house(at=NOON + 10 * WEEK) as house:

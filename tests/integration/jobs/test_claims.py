@@ -237,6 +237,19 @@ def test_renewing_keeps_everything_a_server_has_and_nothing_else(open_house):
     asyncio.run(story())
 
 
+def test_what_is_still_worked_on_is_still_held(open_house):
+    async def story():
+        quota = TableQuota()
+        async with open_house(quota=quota) as house:
+            await house.job(items=2)
+            mine = await house.claims.claim("a")
+            await house.claims.claim("b")
+            await house.claims.renew("a")
+            assert quota.renewed == {int(mine.reservation.id)}
+
+    asyncio.run(story())
+
+
 def test_a_clock_that_was_ahead_holds_nothing_up(open_house):
     async def story():
         async with open_house() as house:

@@ -116,7 +116,9 @@ def test_a_model_that_the_plan_does_not_include_is_refused_before_anything_is_he
 
 def test_auto_takes_the_best_that_the_plan_includes(build, coffee_png, dot_png):
     assert run(build().erase(CALLER, asked(coffee_png, dot_png, "auto"))).model == "telea"
-    assert run(build().erase(replace(CALLER, plan=None), asked(coffee_png, dot_png, "telea"))).model == "telea"
+    assert (
+        run(build().erase(replace(CALLER, plan=None), asked(coffee_png, dot_png, "telea"))).model == "telea"
+    )
 
 
 def test_the_plan_counts_that_the_ledger_knows_at_that_moment(build, ledger, coffee_png, dot_png):
@@ -151,7 +153,9 @@ def test_added_models_come_with_the_feature_and_all_models_without_them(build, l
                 run(call)
 
 
-def test_a_picture_that_is_too_large_for_the_plan_is_refused_by_its_header(build, ledger, coffee_png, dot_png):
+def test_a_picture_that_is_too_large_for_the_plan_is_refused_by_its_header(
+    build, ledger, coffee_png, dot_png
+):
     ledger.plan = replace(SMALL, max_pixels=600 * 400 - 1)
 
     with pytest.raises(PlanForbidsFeature) as refused:
