@@ -65,7 +65,7 @@ class TableQuota:
             await self._move(reservation, {"state": "released"}, within)
 
     async def renew(self, ids, within) -> None:
-        self.renewed = {int(id) for id in ids}
+        self.renewed = {int(each) for each in ids}
 
     async def _move(self, reservation, values, within) -> None:
         held = holds.update().where(holds.c.id == int(reservation.id), holds.c.state == "held")

@@ -18,7 +18,7 @@ SECRETS = {
     "a key of Stripe's": re.compile(r"\b(?:sk|rk)_(?:live|test)_\w{8,}|\bwhsec_\w{8,}"),
     "a password in an address": re.compile(r"\b\w+://[^\s:/@]+:(?!\*\*\*)[^\s@/]{3,}@"),
     "a header with a credential": re.compile(
-        r"(?i)\b(?:authorization|x-api-key)['\"]?\s*[:=]\s*['\"]?\S{8,}"
+        r"(?i)\b(?:authorization|x-api-key)['\"]?\s*[:=]\s*['\"]?(?:bearer\s+)?[\w.-]{8,}"
     ),
 }
 found: list[str] = []

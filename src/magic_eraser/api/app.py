@@ -16,7 +16,7 @@ from magic_eraser.api import docs, health, language, openapi, plan_reload, probl
 from magic_eraser.api.building import Ports, build_rooms
 from magic_eraser.api.compat import cleanup, iopaint, predict
 from magic_eraser.api.housekeeping import keep_house
-from magic_eraser.api.metered import arrive
+from magic_eraser.api.metered import admit, arrive
 from magic_eraser.api.middleware import BodyCap, RequestContext
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.api.routes import (
@@ -112,6 +112,7 @@ def _install_simple_mode(app: FastAPI, rooms: Rooms) -> None:
         language=language.preferred,
         temp_dir=rooms.settings.data_dir / "ui",
         max_body_bytes=rooms.settings.limits.max_body_bytes,
+        admit=partial(admit, rooms),
         arrive=partial(arrive, rooms),
     )
     lazy.install(app, app.state.simple_mode)

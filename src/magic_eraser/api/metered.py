@@ -56,6 +56,15 @@ async def arrive(rooms: Rooms, headers: Mapping[str, str], host: str) -> Princip
     return caller
 
 
+async def admit(rooms: Rooms, headers: Mapping[str, str], host: str) -> None:
+    """Lets pass who may call that door, and counts nothing: what is left there before a call takes room.
+
+    Raises:
+        NotAuthenticated, AccountDisabled, InsufficientScope, RateLimited: see `caller.identified`.
+    """
+    (await identified(rooms, headers, host)).require(Scope.ERASE)
+
+
 def rate_headers(rate: Rate | None, charged: Reservation | None = None) -> dict[str, str]:
     """`RateLimit` and `RateLimit-Policy`, structured fields (draft-ietf-httpapi-ratelimit-headers-10): requests in a
     minute, and calls in a day where the plan limits them.

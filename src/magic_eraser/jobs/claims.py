@@ -202,10 +202,10 @@ class Claims:
                 )
             )
             rows = kept.all()
-            held = [row.reservation_id for row in rows if row.reservation_id is not None]
+            held = [reservation for *_, reservation in rows if reservation is not None]
             if held:
                 await self._quota.renew(held, connection)
-            return {(row.job_id, row.index, row.fence) for row in rows}
+            return {(job_id, index, fence) for job_id, index, fence, _ in rows}
 
     async def held(self, owner: str) -> set[Key]:
         """The same, without renewing it."""

@@ -92,7 +92,7 @@ class Metrics:
 
         self.quota = Counter(
             "eraser_quota",
-            "Calls reserved, settled, released, refunded, expired, refused, or done too late to be charged (late), by plan.",
+            "Calls reserved, settled, released, refunded, expired, refused, or done too late to be charged, by plan.",
             ("plan", "event"),
             registry=self.registry,
         )

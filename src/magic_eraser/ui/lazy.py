@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -16,12 +16,18 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import Receive, Scope, Send
 
+from magic_eraser.errors import EraserError
 from magic_eraser.service.erase import EraseService
 from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.ui.simple_mode_folder import run_folder
 from magic_eraser.ui.simple_mode_text import Language, first_language, text
 
 log = get_logger(__name__)
+
+UPLOAD = "/gradio_api/upload"
+
+Admit = Callable[[Mapping[str, str], str], Awaitable[None]]
+"""Headers and the client's address; raises an `EraserError` for who may leave nothing here."""
 
 
 class SimpleModeUnavailable(Exception):
@@ -69,6 +75,7 @@ class LazySimpleMode:
         temp_dir: folder in which uploads and results live for two hours at most, in a folder of this run that is
             removed on `close`; the system's where None.
         max_body_bytes: largest file that may be uploaded; None for no limit.
+        admit: asked before a file is taken; everybody may leave one where None.
         build: makes the application.
         more: for `build`.
     """
@@ -80,11 +87,13 @@ class LazySimpleMode:
         language: Callable[[str], Language] | None = None,
         temp_dir: Path | None = None,
         max_body_bytes: int | None = None,
+        admit: Admit | None = None,
         build: Build = import_and_build,
         **more: Any,
     ) -> None:
         self._language = language or first_language
         self._temp_dir = temp_dir
+        self._admit = admit
         self._build = partial(build, service, language=self._language, max_body_bytes=max_body_bytes, **more)
         self._life: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[FastAPI] | None = None
@@ -92,7 +101,14 @@ class LazySimpleMode:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            if self._admit is not None and _is_upload(scope):
+                client = scope.get("client")
+                await self._admit(Headers(scope=scope), client[0] if client else "")
             app = await self._application()
+        except EraserError as error:  # the first byte of the file was not read yet
+            language = self._language(Headers(scope=scope).get("accept-language", ""))
+            await PlainTextResponse(error.sentence(language), error.status)(scope, receive, send)
+            return
         except SimpleModeUnavailable:
             await self._refuse(scope, receive, send)
             return
@@ -138,6 +154,10 @@ class LazySimpleMode:
         self._closing.set()
         if self._life is not None:
             await asyncio.wait({self._life})
+
+
+def _is_upload(scope: Scope) -> bool:
+    return scope["type"] == "http" and scope["path"].rstrip("/").endswith(UPLOAD)
 
 
 def _under_root(scope: Scope) -> Scope:

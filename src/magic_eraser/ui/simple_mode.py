@@ -148,10 +148,13 @@ class Handlers:
 
 
 def _headers(request: gr.Request | None) -> dict[str, str]:
-    """By lower-case name; none where the function is called without a request."""
-    if request is None:
-        return {}
-    return {str(name).lower(): str(value) for name, value in request.headers.items()}
+    """By lower-case name; none where the function is called without a request. One that came twice is a list of both,
+    as RFC 9110, 5.2 has it: of two credentials neither counts."""
+    found: dict[str, str] = {}
+    for name, value in request.headers.items() if request is not None else ():
+        known = found.get(str(name).lower())
+        found[str(name).lower()] = str(value) if known is None else f"{known}, {value}"
+    return found
 
 
 def _address(request: gr.Request | None) -> str:
