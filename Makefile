@@ -27,6 +27,7 @@ lint: $(VENV)/.dev ## Check style, types, the direction of imports and generated
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/generate_docs.py --check
+	$(BIN)/python scripts/check_lock.py
 
 format: $(VENV)/.dev ## Rewrite the code in the house's style
 	$(BIN)/ruff check --fix .

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from common import write
-from magic_eraser.accounts import key_format
-from magic_eraser.accounts.keys import Keys
-from magic_eraser.accounts.pepper import Pepper
-from magic_eraser.accounts.plan_file import read
+from magic_eraser.accounts.keys import key_format
+from magic_eraser.accounts.keys.keys import Keys
+from magic_eraser.accounts.keys.pepper import Pepper
+from magic_eraser.accounts.plan_files.plan_file import read
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.accounts.principal import USER_SCOPES
 from magic_eraser.accounts.users import Users

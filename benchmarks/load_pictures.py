@@ -70,7 +70,11 @@ def post(path: str, body: bytes, headers: Mapping[str, str] | None = None) -> by
 
 
 def erase_requests(
-    format: str, count: int, size: tuple[int, int] = (1024, 768), **fields: str
+    format: str,
+    count: int,
+    size: tuple[int, int] = (1024, 768),
+    headers: Mapping[str, str] | None = None,
+    **fields: str,
 ) -> list[bytes]:
     """`count` requests of one photograph for `POST /v1/erase`, each with a hole of its own."""
     photo = encoded(photograph(*size), format)
@@ -79,6 +83,7 @@ def erase_requests(
         post(
             "/v1/erase",
             form({"model": "telea", **fields, "image": photo, "mask": hole(*size, start + k)}),
+            headers,
         )
         for k in range(count)
     ]

@@ -18,7 +18,7 @@ from common import write
 from magic_eraser.accounts.plans import Charging, Plan, PlanBook, Plans
 from magic_eraser.accounts.principal import Principal
 from magic_eraser.accounts.tables import api_keys, users
-from magic_eraser.billing.calls import DatabaseQuota
+from magic_eraser.billing.calls.database_quota import DatabaseQuota
 from magic_eraser.billing.invariants import check
 from magic_eraser.billing.ledger import Ledger
 from magic_eraser.db.base import now

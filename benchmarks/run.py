@@ -11,7 +11,7 @@ from pathlib import Path
 
 SCRIPTS = (
     "codec", "serving", "install", "engine", "lama_cpu", "migan_cpu", "detail", "neural", "residency",
-    "load", "cache_hit", "key_check", "fairness", "jobs_kill",
+    "load", "accounts_load", "cache_hit", "key_check", "quota", "fairness", "jobs_kill",
 )  # fmt: skip
 
 

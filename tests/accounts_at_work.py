@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import subprocess
 import sys
@@ -10,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
+from PIL import Image
 
-from magic_eraser.accounts import plan_file
-from magic_eraser.accounts.keys import Keys
-from magic_eraser.accounts.pepper import Pepper
+from magic_eraser.accounts.keys.keys import Keys
+from magic_eraser.accounts.keys.pepper import Pepper
+from magic_eraser.accounts.plan_files import plan_file
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.accounts.principal import USER_SCOPES
 from magic_eraser.accounts.users import Users
+from magic_eraser.billing import invariants
 from magic_eraser.db.database import Database
 
 PEPPER = "thirty-two bytes of pepper, and then some more"
@@ -134,9 +139,30 @@ class Site:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
-    def adds_up(self) -> bool:
-        """Whether `magic-eraser db check` says so."""
-        return "Calls and money add up." in self.operate("db", "check")
+    def faults(self) -> list[str]:
+        """What does not add up, as `magic-eraser db check` would tell it."""
+
+        async def check() -> list[str]:
+            database = Database(self.url)
+            try:
+                return await invariants.check(database)
+            finally:
+                await database.close()
+
+        return asyncio.run(check())
+
+
+def small_pair() -> tuple[bytes, bytes]:
+    """Photo and mask, PNG, 80 x 60: what is looked at is the house and not the fill."""
+    mask = np.zeros((60, 80), np.uint8)
+    mask[20:30, 20:30] = 255
+    return _png(np.random.default_rng(1).integers(0, 255, (60, 80, 3), np.uint8)), _png(mask)
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def queue(url: str) -> dict[str, int]:

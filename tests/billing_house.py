@@ -14,11 +14,11 @@ from database_clock import Clock
 from magic_eraser.accounts.plans import Charging, Plan, PlanBook, Plans
 from magic_eraser.accounts.principal import Principal
 from magic_eraser.accounts.tables import api_keys, users
-from magic_eraser.billing.calls import DatabaseQuota
+from magic_eraser.billing.calls.database_quota import DatabaseQuota
+from magic_eraser.billing.calls.reaper import reap
 from magic_eraser.billing.invariants import check
 from magic_eraser.billing.ledger import Ledger
 from magic_eraser.billing.quota import Reservation
-from magic_eraser.billing.reaper import reap
 from magic_eraser.billing.tables import Account, ledger_entries, quota_days, reservations, wallets
 from magic_eraser.db.base import now
 from magic_eraser.db.database import Database

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from billing_house import book
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.accounts.principal import Principal
-from magic_eraser.billing.calls import DatabaseQuota
+from magic_eraser.billing.calls.database_quota import DatabaseQuota
 from magic_eraser.db.database import Database
 from magic_eraser.errors import QuotaExhausted
 

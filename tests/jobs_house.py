@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
-from magic_eraser.accounts import plan_file
+from magic_eraser.accounts.plan_files import plan_file
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.accounts.principal import LOCAL_OWNER
 from magic_eraser.billing.quota import NullQuota, Reservation
@@ -57,8 +57,8 @@ class TableQuota:
             raise QuotaExhausted  # what it wrote is its caller's to roll back
         return Reservation(str(number), units)
 
-    async def settle(self, reservation, units, within=None) -> None:
-        await self._move(reservation, {"state": "settled", "units": units}, within)
+    async def settle(self, reservation, units, within=None) -> bool:
+        return await self._move(reservation, {"state": "settled", "units": units}, within) and units > 0
 
     async def release(self, reservation, within=None) -> None:
         if within is not None:
@@ -67,9 +67,9 @@ class TableQuota:
     async def renew(self, ids, within) -> None:
         self.renewed = {int(each) for each in ids}
 
-    async def _move(self, reservation, values, within) -> None:
+    async def _move(self, reservation, values, within) -> bool:
         held = holds.update().where(holds.c.id == int(reservation.id), holds.c.state == "held")
-        await within.execute(held.values(values))
+        return (await within.execute(held.values(values))).rowcount == 1
 
 
 class Forgetful(Database):

@@ -10,16 +10,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from magic_eraser.accounts.money import to_text
-from magic_eraser.accounts.plan_file import read
+from magic_eraser.accounts.plan_files.plan_file import read
 from magic_eraser.accounts.plans import PlanBook, Plans
 from magic_eraser.accounts.tables import users
 from magic_eraser.billing.invariants import check
 from magic_eraser.billing.ledger import Ledger
-from magic_eraser.billing.stripe_inbox import StripeInbox
-from magic_eraser.billing.stripe_link import StripeLink
-from magic_eraser.billing.stripe_provider import StripeProvider
-from magic_eraser.billing.subscription import Subscription
-from magic_eraser.billing.subscriptions import Subscriptions
+from magic_eraser.billing.stripe.inbox import StripeInbox
+from magic_eraser.billing.stripe.link import StripeLink
+from magic_eraser.billing.stripe.provider import StripeProvider
+from magic_eraser.billing.subscriptions.subscription import Subscription
+from magic_eraser.billing.subscriptions.subscriptions import Subscriptions
 from magic_eraser.billing.tables import ledger_entries, payment_inbox, subscription_events
 from magic_eraser.db.base import now
 from magic_eraser.db.database import Database

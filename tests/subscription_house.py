@@ -11,15 +11,15 @@ import sqlalchemy as sa
 
 from database_clock import Clock
 from magic_eraser.accounts.money import to_text
-from magic_eraser.accounts.plan_file import read
+from magic_eraser.accounts.plan_files.plan_file import read
 from magic_eraser.accounts.plans import Plan, PlanBook, Plans
 from magic_eraser.accounts.tables import audit_log, users
 from magic_eraser.billing.invariants import check
 from magic_eraser.billing.ledger import Ledger
 from magic_eraser.billing.payments import ManualProvider
-from magic_eraser.billing.renewals import renew_due
-from magic_eraser.billing.subscription import ProviderState, Subscription
-from magic_eraser.billing.subscriptions import Subscriptions
+from magic_eraser.billing.subscriptions.renewals import renew_due
+from magic_eraser.billing.subscriptions.subscription import ProviderState, Subscription
+from magic_eraser.billing.subscriptions.subscriptions import Subscriptions
 from magic_eraser.billing.tables import (
     SubscriptionState,
     ledger_entries,

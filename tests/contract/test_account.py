@@ -248,7 +248,7 @@ def test_no_list_is_longer_than_two_hundred(house, limit):
 
 
 def test_the_ledger_as_csv_is_whole_and_names_the_rest(house, monkeypatch):
-    monkeypatch.setattr("magic_eraser.api.ledger_pages.MOST_LINES", 3)
+    monkeypatch.setattr("magic_eraser.api.views.ledger_pages.MOST_LINES", 3)
     alice = house.user("alice")
     for number in range(5):
         house.run(

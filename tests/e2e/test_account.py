@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from account_server import AccountServer
-from magic_eraser.accounts import key_format
+from magic_eraser.accounts.keys import key_format
 
 PHONE = {
     "viewport": {"width": 375, "height": 812}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True,

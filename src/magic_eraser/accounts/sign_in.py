@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Literal
 
 from magic_eraser.accounts.identity import Handler, Identity
-from magic_eraser.accounts.jws import refused
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.accounts.principal import ANONYMOUS_SCOPES, LOCAL_OWNER, USER_SCOPES, Principal, Scope
 from magic_eraser.accounts.tables import Role
-from magic_eraser.accounts.tokens import TokenIdentity
+from magic_eraser.accounts.tokens.jws import refused
+from magic_eraser.accounts.tokens.tokens import TokenIdentity
 from magic_eraser.accounts.users import User, Users
 from magic_eraser.errors import AccountDisabled, InvalidToken, NotAuthenticated
 

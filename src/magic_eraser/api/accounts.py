@@ -6,18 +6,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from magic_eraser.accounts import pepper
-from magic_eraser.accounts.keys import Keys, foreign_keys
-from magic_eraser.accounts.pepper import Pepper
+from magic_eraser.accounts.keys import pepper
+from magic_eraser.accounts.keys.keys import Keys, foreign_keys
+from magic_eraser.accounts.keys.pepper import Pepper
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.accounts.sign_in import SignIn
-from magic_eraser.accounts.tokens import Tokens
+from magic_eraser.accounts.tokens.tokens import Tokens
 from magic_eraser.accounts.users import Users
-from magic_eraser.billing.calls import DatabaseQuota
+from magic_eraser.billing.calls.database_quota import DatabaseQuota
 from magic_eraser.billing.ledger import Ledger
 from magic_eraser.billing.payments import ManualProvider, PaymentProvider
 from magic_eraser.billing.providers import stripe_of
-from magic_eraser.billing.subscriptions import Subscriptions
+from magic_eraser.billing.subscriptions.subscriptions import Subscriptions
 from magic_eraser.db.database import Database
 from magic_eraser.errors import EraserError, SettingsError
 from magic_eraser.settings import Settings
@@ -25,8 +25,8 @@ from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from magic_eraser.billing.stripe_inbox import StripeInbox
-    from magic_eraser.billing.stripe_provider import StripeProvider
+    from magic_eraser.billing.stripe.inbox import StripeInbox
+    from magic_eraser.billing.stripe.provider import StripeProvider
 
 
 log = get_logger(__name__)
@@ -96,7 +96,7 @@ def build_accounts(settings: Settings, database: Database, plans: Plans, metrics
     )
     inbox = None
     if stripe is not None:
-        from magic_eraser.billing.stripe_inbox import StripeInbox
+        from magic_eraser.billing.stripe.inbox import StripeInbox
 
         inbox = StripeInbox.from_settings(billing, database, plans, stripe, subscriptions)
     return Accounts(

@@ -6,8 +6,9 @@ import time
 from collections.abc import Awaitable, Callable
 
 from magic_eraser.api.rooms import Rooms
-from magic_eraser.billing import invariants, reaper
-from magic_eraser.billing.renewals import renew_due
+from magic_eraser.billing import invariants
+from magic_eraser.billing.calls import reaper
+from magic_eraser.billing.subscriptions.renewals import renew_due
 from magic_eraser.telemetry.logging import get_logger
 
 log = get_logger(__name__)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 
-from magic_eraser.accounts import plan_file
+from magic_eraser.accounts.plan_files import plan_file
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.api.accounts import build_accounts
 from magic_eraser.api.rooms import Rooms

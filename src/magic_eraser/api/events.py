@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from magic_eraser.api.job_views import ItemView, JobView
 from magic_eraser.api.rooms import Rooms
+from magic_eraser.api.views.jobs import ItemView, JobView
 from magic_eraser.errors import EraserError, NotFound, ValidationFailed
 from magic_eraser.jobs.job import Item, Job
 

@@ -50,7 +50,9 @@ class RequestContext:
                 headers = MutableHeaders(scope=message)
                 _decorate(headers, request_id)
                 if status >= 400 or endpoint_of(scope).startswith("/v1/"):
-                    headers.setdefault("Cache-Control", "no-store")  # it is one caller's, whichever header named it
+                    headers.setdefault(
+                        "Cache-Control", "no-store"
+                    )  # it is one caller's, whichever header named it
                 # of routes that are metered, their failures as well
                 state = scope.get("state", {})
                 headers.update(rate_headers(state.get("rate"), state.get("charged")))

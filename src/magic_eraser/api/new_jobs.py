@@ -19,8 +19,8 @@ from magic_eraser.api.body.spool import Upload
 from magic_eraser.api.deps import unless_gone
 from magic_eraser.api.erase_fields import EraseFields, options_of
 from magic_eraser.api.forms import picture, validate
-from magic_eraser.api.job_views import JobView, path_of
 from magic_eraser.api.rooms import Rooms
+from magic_eraser.api.views.jobs import JobView, path_of
 from magic_eraser.errors import InvalidArchive, InvalidImage, StorageUnavailable, ValidationFailed
 from magic_eraser.imaging.photo import Photo
 from magic_eraser.jobs import options as job_options

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from magic_eraser.accounts import plan_file
+from magic_eraser.accounts.plan_files import plan_file
 from magic_eraser.accounts.plan_use import missing, users_by_plan
 from magic_eraser.accounts.plans import PlanBook
 from magic_eraser.api.rooms import Rooms

@@ -14,7 +14,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from magic_eraser.accounts import plan_file
+from magic_eraser.accounts.plan_files import plan_file
 from magic_eraser.api import plan_reload
 from magic_eraser.api.app import create_app
 from magic_eraser.api.connections import with_head_limit

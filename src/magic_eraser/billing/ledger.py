@@ -14,7 +14,7 @@ from magic_eraser.accounts.plans import Plan, Plans
 from magic_eraser.accounts.principal import Principal
 from magic_eraser.accounts.tables import users
 from magic_eraser.billing import entries, refunds, standing
-from magic_eraser.billing.calls import OnEvent, nobody_counts
+from magic_eraser.billing.calls.database_quota import OnEvent, nobody_counts
 from magic_eraser.billing.entries import Entry
 from magic_eraser.billing.posting import NewEntry, post
 from magic_eraser.billing.standing import Standing

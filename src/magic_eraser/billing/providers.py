@@ -9,7 +9,7 @@ from magic_eraser.db.database import Database
 from magic_eraser.settings import BillingSettings
 
 if TYPE_CHECKING:
-    from magic_eraser.billing.stripe_provider import StripeProvider
+    from magic_eraser.billing.stripe.provider import StripeProvider
 
 
 def stripe_of(billing: BillingSettings, database: Database, plans: Plans) -> StripeProvider | None:
@@ -20,6 +20,6 @@ def stripe_of(billing: BillingSettings, database: Database, plans: Plans) -> Str
     """
     if billing.provider != "stripe":
         return None
-    from magic_eraser.billing.stripe_provider import StripeProvider
+    from magic_eraser.billing.stripe.provider import StripeProvider
 
     return StripeProvider.from_settings(billing, database, plans)

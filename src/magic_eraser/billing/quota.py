@@ -53,9 +53,14 @@ class Quota(Protocol):
 
     async def settle(
         self, reservation: Reservation, units: int, within: AsyncConnection | None = None
-    ) -> None:
+    ) -> bool:
         """The work is done and weighs `units` (at most what was held; 0 costs nothing and counts no call). A second
-        call does nothing."""
+        call does nothing.
+
+        Returns:
+            Whether the call counts, by this or an earlier telling. False where it weighs nothing, and where what was
+            held for it was given back meanwhile.
+        """
         ...
 
     async def release(self, reservation: Reservation, within: AsyncConnection | None = None) -> None:
@@ -77,8 +82,8 @@ class NullQuota:
 
     async def settle(
         self, reservation: Reservation, units: int, within: AsyncConnection | None = None
-    ) -> None:
-        return None
+    ) -> bool:
+        return units > 0
 
     async def release(self, reservation: Reservation, within: AsyncConnection | None = None) -> None:
         return None

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from magic_eraser.accounts.keys import Keys
-from magic_eraser.accounts.pepper import load
-from magic_eraser.accounts.plan_file import read
+from magic_eraser.accounts.keys.keys import Keys
+from magic_eraser.accounts.keys.pepper import load
+from magic_eraser.accounts.plan_files.plan_file import read
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.accounts.users import Users
 from magic_eraser.cli.current_database import current_database
@@ -23,7 +23,7 @@ from magic_eraser.errors import ValidationFailed
 from magic_eraser.settings import Settings
 
 if TYPE_CHECKING:
-    from magic_eraser.billing.subscriptions import Subscriptions
+    from magic_eraser.billing.subscriptions.subscriptions import Subscriptions
 
 Result = TypeVar("Result")
 
@@ -52,11 +52,11 @@ class Link:
         """As the server has them, with its way to be paid; open for the block."""
         from magic_eraser.billing.ledger import Ledger
         from magic_eraser.billing.payments import ManualProvider
-        from magic_eraser.billing.subscriptions import Subscriptions
+        from magic_eraser.billing.subscriptions.subscriptions import Subscriptions
 
         billing, stripe = self.settings.billing, None
         if billing.provider == "stripe":
-            from magic_eraser.billing.stripe_provider import StripeProvider
+            from magic_eraser.billing.stripe.provider import StripeProvider
 
             stripe = StripeProvider.from_settings(billing, self.database, self.plans)
         try:

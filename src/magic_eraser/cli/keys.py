@@ -10,7 +10,7 @@ import typer
 from magic_eraser.cli.credential_options import SCOPE_HELP, ScopeName, scopes_of, seconds_of
 
 if TYPE_CHECKING:
-    from magic_eraser.accounts.keys import ApiKey
+    from magic_eraser.accounts.keys.keys import ApiKey
     from magic_eraser.cli.accounts_link import Link
 
 app = typer.Typer(

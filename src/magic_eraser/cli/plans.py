@@ -22,7 +22,7 @@ app = typer.Typer(
 @app.command(epilog="Example: magic-eraser plans show --json")
 def show(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """Show the plans: their price, calls, models and features."""
-    from magic_eraser.accounts.plan_file import read
+    from magic_eraser.accounts.plan_files.plan_file import read
     from magic_eraser.settings import Settings
 
     book = read(Settings.load().plans_file)
@@ -46,7 +46,7 @@ def check(
     ] = False,
 ) -> None:
     """Tell whether a file of plans can be used, and all that is wrong in it: exit 0 if so, else 1."""
-    from magic_eraser.accounts.plan_file import SHIPPED, read
+    from magic_eraser.accounts.plan_files.plan_file import SHIPPED, read
     from magic_eraser.errors import SettingsError
     from magic_eraser.settings import Settings
 

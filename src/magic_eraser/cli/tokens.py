@@ -71,7 +71,8 @@ async def _issue(
 ) -> tuple[str, dict[str, Any]]:
     import sqlalchemy as sa
 
-    from magic_eraser.accounts import audit, tokens
+    from magic_eraser.accounts import audit
+    from magic_eraser.accounts.tokens import tokens
     from magic_eraser.cli.accounts_link import moment
     from magic_eraser.db.base import now
 

@@ -57,7 +57,7 @@ def report(
     as_csv: Annotated[bool, typer.Option("--csv", help="For spreadsheets.")] = False,
 ) -> None:
     """Add up calls, results from the cache, weights and amounts, by day, model, key or user."""
-    from magic_eraser.accounts.plan_file import read
+    from magic_eraser.accounts.plan_files.plan_file import read
     from magic_eraser.settings import Settings
 
     if as_json and as_csv:

@@ -243,8 +243,8 @@ class Claims:
         async with self._database.write() as connection:
             if not await _ours(connection, claimed):
                 return await _ended_by(connection, claimed, result_blob)
-            await self._quota.settle(claimed.reservation, units, within=connection)
-            await self._usage.record(_event(claimed, result, units), connection)
+            charged = await self._quota.settle(claimed.reservation, units, within=connection)
+            await self._usage.record(_event(claimed, result, units if charged else 0), connection)
             done = {
                 "state": ItemState.SUCCEEDED,
                 "result_blob": result_blob,

@@ -25,7 +25,7 @@ from magic_eraser.models.watch import Watch
 from magic_eraser.service import preview
 from magic_eraser.service.activity import Activity
 from magic_eraser.service.admission import Admission, NullAdmission
-from magic_eraser.service.cache import Cache, NullCache
+from magic_eraser.service.cache import Cache, Kept, NullCache
 from magic_eraser.service.cache.key import Where, key_of
 from magic_eraser.service.flights import Flights
 from magic_eraser.service.inpainting import Inpainting, Job, MayUse, Plan, anything
@@ -227,19 +227,28 @@ class EraseService:
             with stages.stage("queue"):
                 stages.ahead = await inside.enter_async_context(self._admission.enter(principal, watch))
             if prepaid is not None:
-                return await self._work(principal, request, watch, stages, key)
+                result, kept = await self._work(principal, request, watch, stages, key)
+                await self._keep(key, kept)
+                return result
             reservation = await self._metering.reserve(principal, self.units(request.options, principal))
             try:
                 now = replace(principal, plan=reservation.plan)
-                result = await self._work(now, request, watch, stages, key)
+                result, kept = await self._work(now, request, watch, stages, key)
             except BaseException:
                 await self._metering.release(reservation)
                 raise
-            return await self._metering.settle(principal, reservation, self.weight(result.model), result)
+            result = await self._metering.settle(principal, reservation, self.weight(result.model), result)
+            await self._keep(key, kept)  # only now: what was not charged must not be had from the cache for nothing
+            return result
+
+    async def _keep(self, key: str | None, kept: Kept | None) -> None:
+        if key is not None and kept is not None:
+            await self._cache.put(key, kept)
 
     async def _work(
         self, principal: Principal, request: EraseRequest, watch: Watch, stages: Stages, key: str | None
-    ) -> EraseResult:
+    ) -> tuple[EraseResult, Kept | None]:
+        """The result, and what of it is to be kept under `key`."""
         with stages.stage("decode"):
             photo, mask, plan = await self._workers.run(watch, self._open, principal, request, watch)
         watch.progress(DECODED)
@@ -266,11 +275,8 @@ class EraseService:
             ahead=stages.ahead,
         )
         # not of one made in haste or by a stand-in: the next caller may have more time, or a model that works
-        if key is not None and not (watch.rough or filled.notices or plan.limited):
-            kept = to_kept(result)
-            if kept is not None:
-                await self._cache.put(key, kept)
-        return result
+        passing = watch.rough or filled.notices or plan.limited
+        return result, None if key is None or passing else to_kept(result)
 
     # --- the steps ------------------------------------------------------------------------------------
 

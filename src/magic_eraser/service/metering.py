@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from magic_eraser.accounts.principal import Principal
 from magic_eraser.billing.quota import NullQuota, Quota, Reservation
-from magic_eraser.errors import StorageUnavailable
+from magic_eraser.errors import EraserError, StorageUnavailable
 from magic_eraser.service.request import EraseResult
 from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.usage.event import UsageEvent
 
 if TYPE_CHECKING:  # the library needs no database
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from magic_eraser.db.database import Database
     from magic_eraser.usage.log import UsageLog
 
@@ -48,8 +51,13 @@ class Metering:
         self._hits = hits
 
     async def reserve(self, principal: Principal, units: int) -> Reservation:
-        """See `Quota.reserve`."""
-        return await self._quota.reserve(principal, units)
+        """See `Quota.reserve`. A caller that goes away meanwhile holds nothing: the database may have it already."""
+        holding = asyncio.ensure_future(self._quota.reserve(principal, units))
+        try:
+            return await asyncio.shield(holding)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._undone(holding))
+            raise
 
     async def release(self, reservation: Reservation) -> None:
         """The work came to nothing. Where the database does not hear of it, the hold ends by itself."""
@@ -74,7 +82,8 @@ class Metering:
         """
         units = min(reservation.units, weight)
         event = _event(principal, reservation, units, result)
-        await asyncio.shield(self._settled(reservation, units, event))
+        if not await asyncio.shield(self._settled(reservation, units, event)):
+            return replace(result, reservation=None, units=0)
         return replace(result, reservation=reservation if reservation.id else None, units=units)
 
     async def hit(self, principal: Principal, result: EraseResult) -> None:
@@ -82,25 +91,32 @@ class Metering:
         if self._hits is not None:
             await self._hits.record(_event(principal, Reservation(uuid4().hex[:22], 0), 0, result))
 
-    async def _settled(self, reservation: Reservation, units: int, event: UsageEvent) -> None:
+    async def _undone(self, holding: asyncio.Future[Reservation]) -> None:
+        with suppress(EraserError):  # it was refused
+            await self.release(await holding)
+
+    async def _settled(self, reservation: Reservation, units: int, event: UsageEvent) -> bool:
+        """Whether it is charged: not where its hold ran out, and what it held was given back."""
         for pause in PAUSES:  # told twice, it is charged once
             try:
-                await self._settle(reservation, units, event)
-                return
+                return await self._settle(reservation, units, event)
             except StorageUnavailable:
                 await asyncio.sleep(pause)
-        await self._settle(reservation, units, event)
+        return await self._settle(reservation, units, event)
 
-    async def _settle(self, reservation: Reservation, units: int, event: UsageEvent) -> None:
+    async def _settle(self, reservation: Reservation, units: int, event: UsageEvent) -> bool:
         if self._database is None:
-            await self._quota.settle(reservation, units)
-            if self._usage is not None:
-                await self._usage.record(event)
-            return
+            charged = await self._quota.settle(reservation, units)
+            await self._tell(event if charged else event.free())
+            return charged
         async with self._database.write() as within:
-            await self._quota.settle(reservation, units, within)
-            if self._usage is not None:
-                await self._usage.record(event, within)
+            charged = await self._quota.settle(reservation, units, within)
+            await self._tell(event if charged else event.free(), within)
+        return charged
+
+    async def _tell(self, event: UsageEvent, within: AsyncConnection | None = None) -> None:
+        if self._usage is not None:
+            await self._usage.record(event, within)
 
 
 def _event(principal: Principal, reservation: Reservation, units: int, result: EraseResult) -> UsageEvent:

@@ -157,7 +157,7 @@ class LazySimpleMode:
 
 
 def _is_upload(scope: Scope) -> bool:
-    return scope["type"] == "http" and scope["path"].rstrip("/").endswith(UPLOAD)
+    return scope["type"] == "http" and str(scope["path"]).rstrip("/").endswith(UPLOAD)
 
 
 def _under_root(scope: Scope) -> Scope:

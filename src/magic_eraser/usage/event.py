@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class UsageEvent:
         source_id: unique for that source, at most 60 characters: told twice, it is written once.
         tenant_id, subject: of the `Principal`.
         model: that ran; of a result from the cache, that made it.
-        units: what it weighed on the price; 0 for a result from the cache.
+        units: what it weighed on the price; 0 for what was not charged: it is no call in reports.
         amount: milli-cents.
         plan: that it was charged by; None where there is none.
         cached: it came from the cache, and is no call.
@@ -37,3 +37,7 @@ class UsageEvent:
     seconds: float = 0.0
     at: float | None = None
     day: str | None = None
+
+    def free(self) -> UsageEvent:
+        """The same, not charged."""
+        return replace(self, units=0, amount=0)

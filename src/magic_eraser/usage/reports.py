@@ -41,7 +41,7 @@ class Tally:
     """A sum of events.
 
     Attributes:
-        calls: pictures that were made; those from the cache are none.
+        calls: as the ledger counts them: neither results from the cache nor pictures whose hold had run out.
         cached: results that came from the cache, at no cost.
         units: what the calls weighed.
         amount: milli-cents.
@@ -201,13 +201,14 @@ def _query(by: By, first: date, last: date, tenant: str | None, most: int | None
         By.KEY: [event.subject, event.tenant_id],
         By.USER: [event.tenant_id],
     }[by]
-    made = sa.case((event.cached, 0), else_=1)
+    kept = sa.case((event.cached, 1), else_=0)
+    charged = sa.case((sa.and_(event.units > 0, sa.not_(event.cached)), 1), else_=0)
     sums = (
         sa.select(
             group[0].label("id"),
             (group[1] if by is By.KEY else sa.null()).label("user"),
-            sa.func.sum(made).label("calls"),
-            sa.func.sum(1 - made).label("cached"),
+            sa.func.sum(charged).label("calls"),
+            sa.func.sum(kept).label("cached"),
             sa.func.sum(event.units).label("units"),
             sa.func.sum(event.amount).label("amount"),
         )

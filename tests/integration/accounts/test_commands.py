@@ -15,8 +15,8 @@ import pytest
 
 from databases import Open
 from magic_eraser.accounts.deeds import newest
-from magic_eraser.accounts.keys import Keys
-from magic_eraser.accounts.pepper import Pepper
+from magic_eraser.accounts.keys.keys import Keys
+from magic_eraser.accounts.keys.pepper import Pepper
 from magic_eraser.billing.tables import subscriptions
 from magic_eraser.cli.main import main
 from magic_eraser.db.base import now

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from file_server import FileServer
 from issuer import AUDIENCE, ISSUER, NOW, ec_key, key_set, rsa_key
-from magic_eraser.accounts.jwks import Jwks
-from magic_eraser.accounts.tokens import Tokens
+from magic_eraser.accounts.tokens.jwks import Jwks
+from magic_eraser.accounts.tokens.tokens import Tokens
 from magic_eraser.errors import InvalidToken, ProviderUnavailable, SettingsError
 from magic_eraser.settings import AuthSettings
 

@@ -10,11 +10,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from magic_eraser.accounts import key_format
 from magic_eraser.accounts.identity import Identity
-from magic_eraser.accounts.keys import Keys
-from magic_eraser.accounts.pepper import Pepper
-from magic_eraser.accounts.plan_file import read
+from magic_eraser.accounts.keys import key_format
+from magic_eraser.accounts.keys.keys import Keys
+from magic_eraser.accounts.keys.pepper import Pepper
+from magic_eraser.accounts.plan_files.plan_file import read
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.accounts.principal import Scope
 from magic_eraser.accounts.short_cache import MOST

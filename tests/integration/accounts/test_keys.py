@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from magic_eraser.accounts.deeds import newest
-from magic_eraser.accounts.keys import Keys, foreign_keys
-from magic_eraser.accounts.pepper import Pepper
-from magic_eraser.accounts.plan_file import read
+from magic_eraser.accounts.keys.keys import Keys, foreign_keys
+from magic_eraser.accounts.keys.pepper import Pepper
+from magic_eraser.accounts.plan_files.plan_file import read
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.accounts.principal import USER_SCOPES, Scope
 from magic_eraser.accounts.tables import Role, api_keys

@@ -11,13 +11,13 @@ import sqlalchemy as sa
 
 from databases import Open
 from issuer import SECRET, hs256
-from magic_eraser.accounts import plan_file
 from magic_eraser.accounts.identity import Identity
+from magic_eraser.accounts.plan_files import plan_file
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.accounts.principal import ANONYMOUS_SCOPES, LOCAL_OWNER, USER_SCOPES, Priority, Scope
 from magic_eraser.accounts.sign_in import SignIn
 from magic_eraser.accounts.tables import Role, audit_log, users
-from magic_eraser.accounts.tokens import Tokens, issue
+from magic_eraser.accounts.tokens.tokens import Tokens, issue
 from magic_eraser.accounts.users import Users
 from magic_eraser.db.base import now
 from magic_eraser.errors import AccountDisabled, InvalidToken, NotAuthenticated, TokenExpired

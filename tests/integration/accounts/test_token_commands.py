@@ -14,11 +14,11 @@ import sqlalchemy as sa
 
 from databases import Open
 from issuer import SECRET
-from magic_eraser.accounts import plan_file
+from magic_eraser.accounts.plan_files import plan_file
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.accounts.principal import USER_SCOPES, Scope
 from magic_eraser.accounts.tables import Role, audit_log
-from magic_eraser.accounts.tokens import Tokens
+from magic_eraser.accounts.tokens.tokens import Tokens
 from magic_eraser.accounts.users import Users
 from magic_eraser.settings import AuthSettings
 

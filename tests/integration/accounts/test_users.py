@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from magic_eraser.accounts.deeds import newest
-from magic_eraser.accounts.plan_file import read
+from magic_eraser.accounts.plan_files.plan_file import read
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.accounts.tables import Role, users
 from magic_eraser.accounts.users import Users

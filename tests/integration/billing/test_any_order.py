@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from billing_house import HOLD, house
 from magic_eraser.accounts.plans import Charging
+from magic_eraser.billing.calls.reaper import KEPT_SECONDS, prune
 from magic_eraser.billing.quota import Reservation
-from magic_eraser.billing.reaper import KEPT_SECONDS, prune
 from magic_eraser.errors import Conflict, PaymentRequired, QuotaExhausted, ValidationFailed
 
 NAMES = ("alice", "bob")

@@ -9,7 +9,7 @@ import pytest
 
 from billing_house import PRICE, house
 from billing_process import ALICE, HOLD, Process, noon_zone
-from magic_eraser.billing.reaper import reap
+from magic_eraser.billing.calls.reaper import reap
 from magic_eraser.errors import QuotaExhausted
 
 PROCESSES, TASKS, LIMIT = 16, 50, 100

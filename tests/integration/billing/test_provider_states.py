@@ -8,7 +8,7 @@ from itertools import permutations
 import pytest
 import sqlalchemy as sa
 
-from magic_eraser.billing.subscription import ProviderState
+from magic_eraser.billing.subscriptions.subscription import ProviderState
 from magic_eraser.billing.tables import SubscriptionState, subscription_events
 from magic_eraser.errors import Conflict, NotFound, ProviderUnavailable
 from subscription_house import BASIC, DAY, MONTH, NOON, PRO

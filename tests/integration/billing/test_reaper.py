@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from billing_house import HOLD, NOON, PRICE
 from magic_eraser.accounts.principal import Principal
-from magic_eraser.billing import reaper
-from magic_eraser.billing.reaper import prune
+from magic_eraser.billing.calls import reaper
+from magic_eraser.billing.calls.reaper import prune
 from magic_eraser.billing.tables import quota_days, reservations
 
 WEEK = 7 * 86400

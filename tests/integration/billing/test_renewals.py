@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from magic_eraser.billing import renewals
+from magic_eraser.billing.subscriptions import renewals
 from magic_eraser.billing.tables import SubscriptionState
 from magic_eraser.errors import ProviderUnavailable
 from subscription_house import BASIC, DAY, MONTH, NOON, PRO

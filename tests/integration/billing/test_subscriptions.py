@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from magic_eraser.accounts.money import to_text
-from magic_eraser.billing.subscriptions import Subscription
+from magic_eraser.billing.subscriptions.subscriptions import Subscription
 from magic_eraser.billing.tables import SubscriptionState
 from magic_eraser.errors import Conflict, NotFound, ValidationFailed
 from subscription_house import BASIC, DAY, ENTERPRISE, MONTH, NOON, PRO, book
@@ -132,6 +132,18 @@ def test_an_upgrade_costs_the_difference_for_the_rest_of_the_period_and_is_in_fo
             assert (await house.lines())[2:] == [("payment", "35.00"), ("proration", "35.00")]
             assert (await house.last_event()).kind == "upgraded"
             assert (await house.last_event()).amount == half
+
+    asyncio.run(story())
+
+
+def test_an_upgrade_costs_whole_cents_which_a_bank_can_move(open_subscriptions):
+    async def story():
+        async with open_subscriptions() as house:
+            await house.subscribed("basic")
+            await house.clock.pass_by(10 * DAY)
+            assert (await house.ask("pro")).due == 4_666_000  # 46.66666
+            await house.pay("bank-2", amount=4_666_000)
+            assert await house.plan() == "pro"
 
     asyncio.run(story())
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from magic_eraser.accounts.tables import users
-from magic_eraser.billing import subscription_changes, subscriptions
-from magic_eraser.billing.subscription_changes import Change, lock, make
+from magic_eraser.billing.subscriptions import changes, subscriptions
+from magic_eraser.billing.subscriptions.changes import Change, lock, make
 from magic_eraser.billing.tables import SubscriptionState
 from magic_eraser.errors import Conflict
 from subscription_house import BASIC, DAY, ENTERPRISE, MONTH, NOON, PRO
@@ -157,7 +157,7 @@ def test_a_payment_that_breaks_off_leaves_nothing_and_may_be_told_again(
 
             with monkeypatch.context() as patched:
                 if breaks == "record":
-                    patched.setattr(subscription_changes.audit, "record", end)
+                    patched.setattr(changes.audit, "record", end)
                 else:
                     patched.setattr(house.ledger, "post", end)
                 with pytest.raises(KeyboardInterrupt):

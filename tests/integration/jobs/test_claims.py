@@ -300,9 +300,24 @@ def test_an_end_is_told_with_its_charge_and_its_usage_event(open_house):
     asyncio.run(story())
 
 
+def test_an_item_whose_hold_ran_out_is_told_as_one_that_cost_nothing(open_house):
+    async def story():
+        quota = TableQuota()
+        async with open_house(quota=quota) as house:
+            job = await house.job(items=1)
+            claimed = await house.claims.claim("a")
+            async with house.database.write() as connection:
+                await quota.release(claimed.reservation, connection)
+            assert await finish(house, claimed)
+            assert [(event.source_id, event.units) for event in await house.events()] == [(f"{job.id}/0", 0)]
+            assert await house.holds() == {"released": 1}
+
+    asyncio.run(story())
+
+
 def test_an_end_whose_transaction_fails_did_not_happen(open_house):
     class Refusing(TableQuota):
-        async def settle(self, reservation, units, within=None) -> None:
+        async def settle(self, reservation, units, within=None) -> bool:
             await super().settle(reservation, units, within)
             raise StorageUnavailable
 

@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event as sql_event
 
-from magic_eraser.billing.stripe_rows import LEASE_SECONDS, LONGEST_WAIT, MOST_ATTEMPTS, InboxRows
-from magic_eraser.billing.stripe_signature import NotFromStripe
+from magic_eraser.billing.stripe.rows import LEASE_SECONDS, LONGEST_WAIT, MOST_ATTEMPTS, InboxRows
+from magic_eraser.billing.stripe.signature import NotFromStripe
 from magic_eraser.billing.tables import SubscriptionState, payment_inbox
 from magic_eraser.db.base import now
 from magic_eraser.errors import NotFound, ProviderUnavailable, ValidationFailed

@@ -9,7 +9,7 @@ import traceback
 
 import pytest
 
-from magic_eraser.billing.subscription import MANUAL
+from magic_eraser.billing.subscriptions.subscription import MANUAL
 from magic_eraser.billing.tables import SubscriptionState
 from magic_eraser.errors import Conflict, PaymentRequired, ProviderUnavailable, ValidationFailed
 from stripe_house import BACK

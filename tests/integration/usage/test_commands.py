@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from databases import Open
-from magic_eraser.accounts.plan_file import read
+from magic_eraser.accounts.plan_files.plan_file import read
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.accounts.tables import users
 from magic_eraser.db.base import now

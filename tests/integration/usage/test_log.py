@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
-from magic_eraser.accounts.plan_file import read
+from magic_eraser.accounts.plan_files.plan_file import read
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.db.base import now
 from magic_eraser.usage.event import UsageEvent

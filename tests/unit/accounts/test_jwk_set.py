@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from issuer import SigningKey, ec_key, key_set, rsa_key
-from magic_eraser.accounts.jwk_set import MOST_KEYS, read
+from magic_eraser.accounts.tokens.jwk_set import MOST_KEYS, read
 
 
 def test_keys_are_found_by_algorithm_and_name():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magic_eraser.accounts import key_format
+from magic_eraser.accounts.keys import key_format
 from magic_eraser.errors import InvalidToken
 
 LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

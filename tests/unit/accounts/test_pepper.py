@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from magic_eraser.accounts.pepper import Pepper, load
+from magic_eraser.accounts.keys.pepper import Pepper, load
 from magic_eraser.errors import SettingsError
 from magic_eraser.settings import AuthSettings
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magic_eraser.accounts.money import parse
-from magic_eraser.accounts.plan_file import MOST_BYTES, SHIPPED, read, reload
+from magic_eraser.accounts.plan_files.plan_file import MOST_BYTES, SHIPPED, read, reload
 from magic_eraser.accounts.plan_use import missing
 from magic_eraser.accounts.plans import Charging, Feature, Plans
 from magic_eraser.accounts.principal import Priority

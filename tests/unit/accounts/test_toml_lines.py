@@ -8,7 +8,7 @@ import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magic_eraser.accounts.toml_lines import Lines
+from magic_eraser.accounts.plan_files.toml_lines import Lines
 
 TRICKY = '''# plans.basic = "not here"
 default = "free" # price = 1

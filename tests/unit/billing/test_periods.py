@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magic_eraser.billing.periods import add_month, anchor_of, first_period, next_period
+from magic_eraser.billing.subscriptions.periods import add_month, anchor_of, first_period, next_period
 
 UTC_ZONE = ZoneInfo("UTC")
 BERLIN = ZoneInfo("Europe/Berlin")

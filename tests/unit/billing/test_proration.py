@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magic_eraser.accounts.money import MOST
-from magic_eraser.billing.proration import prorated
+from magic_eraser.billing.subscriptions.proration import prorated
 
 START, END = 1_790_000_000.0, 1_790_000_000.0 + 30 * 86_400
 BASIC, PRO = 2_900_000, 9_900_000

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magic_eraser.accounts.money import to_text
-from magic_eraser.billing.stripe_link import StripeLink, intent_key
-from magic_eraser.billing.stripe_reading import (
+from magic_eraser.billing.stripe.link import StripeLink, intent_key
+from magic_eraser.billing.stripe.reading import (
     STATES,
     Unusable,
     id_of,
@@ -19,7 +19,7 @@ from magic_eraser.billing.stripe_reading import (
     subscription,
     subscription_of,
 )
-from magic_eraser.billing.stripe_signature import TOLERANCE, NotFromStripe, check
+from magic_eraser.billing.stripe.signature import TOLERANCE, NotFromStripe, check
 from magic_eraser.billing.tables import SubscriptionState
 from magic_eraser.errors import SettingsError
 from stripe_house import book

@@ -49,6 +49,7 @@ class Diary:
 
     async def settle(self, reservation, units, within=None):
         self.lines.append(f"settle {reservation.id} {units}")
+        return True
 
     async def release(self, reservation, within=None):
         self.lines.append(f"release {reservation.id}")
@@ -101,7 +102,7 @@ def run(work):
 def test_the_steps_come_in_their_order(build, diary, coffee_png, dot_png):
     result = run(build().erase(LOCAL_OWNER, request(coffee_png, dot_png, "telea")))
 
-    assert diary.lines == ["cache get", "reserve 1", "filter", "cache put", "settle r1 1"]
+    assert diary.lines == ["cache get", "reserve 1", "filter", "settle r1 1", "cache put"]
     assert list(result.seconds) == ["cache", "queue", "decode", "filter", "inpaint", "encode"]
     assert result.cache == "miss"
     assert result.model == "telea"

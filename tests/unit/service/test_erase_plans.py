@@ -42,6 +42,7 @@ class Ledger:
         self.plan = plan
         self.lines: list[str] = []
         self.away = 0
+        self.has_expired = False
 
     async def reserve(self, principal, units, within=None):
         self.lines.append(f"reserve {units}")
@@ -52,6 +53,7 @@ class Ledger:
             self.away -= 1
             raise StorageUnavailable
         self.lines.append(f"settle {units}")
+        return not self.has_expired
 
     async def release(self, reservation, within=None):
         self.lines.append("release")
@@ -240,6 +242,32 @@ def test_what_cannot_be_charged_is_not_handed_out(build, ledger, notes, monkeypa
     assert notes.events == []
 
 
+def test_what_cannot_be_charged_cannot_be_had_from_the_cache_either(
+    build, ledger, monkeypatch, coffee_png, dot_png
+):
+    monkeypatch.setattr(metering_module, "PAUSES", (0.01, 0.01))
+    ledger.away = 3
+
+    async def story():
+        service = build(cache=MemoryCache(max_bytes=10**7, ttl_seconds=60))
+        with pytest.raises(StorageUnavailable):
+            await service.erase(CALLER, asked(coffee_png, dot_png))
+        return await service.erase(CALLER, asked(coffee_png, dot_png))
+
+    assert run(story()).cache == "miss"
+    assert ledger.lines == ["reserve 1", "reserve 1", "settle 1"]
+
+
+def test_a_picture_whose_hold_ran_out_is_handed_out_and_costs_nothing(
+    build, ledger, notes, coffee_png, dot_png
+):
+    ledger.has_expired = True
+    result = run(build().erase(CALLER, asked(coffee_png, dot_png)))
+
+    assert (result.cache, result.reservation, result.units) == ("bypass", None, 0)
+    assert [(event.units, event.amount, event.cached) for event in notes.events] == [(0, 0, False)]
+
+
 def test_who_leaves_when_the_picture_is_done_has_been_charged_once(build, ledger, coffee_png, dot_png):
     settling = asyncio.Event()
 
@@ -249,7 +277,7 @@ def test_who_leaves_when_the_picture_is_done_has_been_charged_once(build, ledger
         async def slowly(reservation, units, within=None):
             settling.set()
             await asyncio.sleep(0.05)
-            await charge(reservation, units)
+            return await charge(reservation, units)
 
         ledger.settle = slowly
         task = asyncio.create_task(build().erase(CALLER, asked(coffee_png, dot_png)))

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import sqlalchemy as sa
 import structlog
 
-from magic_eraser.accounts.plan_file import read
+from magic_eraser.accounts.plan_files.plan_file import read
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.errors import StorageUnavailable
 from magic_eraser.usage.event import UsageEvent

@@ -13,7 +13,10 @@ from magic_eraser.accounts.plans import Plan
 from magic_eraser.accounts.principal import Principal, Scope
 from magic_eraser.api import language
 from magic_eraser.api.account_bodies import AfterId, FirstDay, LastDay, Limit
-from magic_eraser.api.account_views import (
+from magic_eraser.api.accounts import Accounts
+from magic_eraser.api.deps import Caller, Needs, TheAccounts, TheRooms
+from magic_eraser.api.problems import responses
+from magic_eraser.api.views.account import (
     NO_STORE,
     AccountView,
     SubscriptionView,
@@ -22,12 +25,9 @@ from magic_eraser.api.account_views import (
     UserFacts,
     in_order,
 )
-from magic_eraser.api.accounts import Accounts
-from magic_eraser.api.csv_answers import DOCUMENTED, AsCsv, csv_answer
-from magic_eraser.api.deps import Caller, Needs, TheAccounts, TheRooms
-from magic_eraser.api.ledger_pages import EntryList, ledger_page
-from magic_eraser.api.plan_views import plan_view
-from magic_eraser.api.problems import responses
+from magic_eraser.api.views.csv_answers import DOCUMENTED, AsCsv, csv_answer
+from magic_eraser.api.views.ledger_pages import EntryList, ledger_page
+from magic_eraser.api.views.plans import plan_view
 from magic_eraser.usage.reports import By, Report
 
 router = APIRouter(prefix="/v1/account", tags=["account"], dependencies=[Needs(Scope.ACCOUNT_READ)])

@@ -13,13 +13,13 @@ from starlette.responses import JSONResponse, Response
 from magic_eraser.accounts.audit import actor_of
 from magic_eraser.accounts.principal import Scope
 from magic_eraser.api.account_bodies import Limit, PlanWish, PlanWishBody, body
-from magic_eraser.api.account_views import NO_STORE, View
 from magic_eraser.api.accounts import Accounts
 from magic_eraser.api.deps import Caller, Needs, TheAccounts, TheRooms
 from magic_eraser.api.problems import responses
 from magic_eraser.api.rooms import Rooms
-from magic_eraser.billing.stripe_inbox import StripeInbox
-from magic_eraser.billing.stripe_rows import Parked
+from magic_eraser.api.views.account import NO_STORE, View
+from magic_eraser.billing.stripe.inbox import StripeInbox
+from magic_eraser.billing.stripe.rows import Parked
 from magic_eraser.billing.tables import SubscriptionState
 from magic_eraser.errors import BodyTooLarge, Conflict, NotFound, ValidationFailed
 

@@ -18,11 +18,11 @@ from magic_eraser.api.deps import Caller, KeepingAsked, Needs, Seconds, TheRooms
 from magic_eraser.api.erase_fields import EraseFields, EraseForm, EraseJson, options_of
 from magic_eraser.api.forms import data_url, picture, read_fields, validate
 from magic_eraser.api.idempotent import TakesKey, once
-from magic_eraser.api.job_views import JobView
 from magic_eraser.api.metered import Metered
 from magic_eraser.api.new_jobs import as_job
 from magic_eraser.api.problems import responses
 from magic_eraser.api.rooms import Rooms
+from magic_eraser.api.views.jobs import JobView
 from magic_eraser.errors import StorageFull, StorageUnavailable, ValidationFailed
 from magic_eraser.models.watch import Watch
 from magic_eraser.service.request import EraseRequest, EraseResult, Keeping, Source

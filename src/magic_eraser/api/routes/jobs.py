@@ -16,10 +16,10 @@ from magic_eraser.api.body.read import read_body
 from magic_eraser.api.deps import Caller, KeepingAsked, Needs, TheRooms, WhileOpen
 from magic_eraser.api.events import HIGHEST_ID, MEDIA_TYPE, EventResponse, follow, last_seen
 from magic_eraser.api.idempotent import TakesKey, once
-from magic_eraser.api.job_views import JobList, JobView, error_of
 from magic_eraser.api.metered import Counted
 from magic_eraser.api.new_jobs import REPEATED, JobForm, accept, judge
 from magic_eraser.api.problems import responses
+from magic_eraser.api.views.jobs import JobList, JobView, error_of
 from magic_eraser.errors import EraserError, NotFound
 from magic_eraser.imaging.codec import FORMATS
 from magic_eraser.jobs import archive

@@ -13,10 +13,10 @@ from magic_eraser.accounts.audit import actor_of
 from magic_eraser.accounts.plans import Feature
 from magic_eraser.accounts.principal import Principal, Scope
 from magic_eraser.api.account_bodies import KeyId, NewKey, NewKeyBody, Rotation, RotationBody, body
-from magic_eraser.api.account_views import NO_STORE
 from magic_eraser.api.deps import Caller, Needs, TheAccounts
-from magic_eraser.api.key_views import KeyList, KeyView, NewKeyView
 from magic_eraser.api.problems import responses
+from magic_eraser.api.views.account import NO_STORE
+from magic_eraser.api.views.keys import KeyList, KeyView, NewKeyView
 from magic_eraser.errors import InsufficientScope
 
 MOST_KEYS = 50

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from magic_eraser.api import language
 from magic_eraser.api.deps import TheRooms
-from magic_eraser.api.plan_views import PlanView, plan_view
+from magic_eraser.api.views.plans import PlanView, plan_view
 
 router = APIRouter(prefix="/v1", tags=["plans"])
 

@@ -9,13 +9,13 @@ from starlette.responses import JSONResponse, Response
 from magic_eraser.accounts.audit import actor_of
 from magic_eraser.accounts.principal import Principal, Scope
 from magic_eraser.api.account_bodies import PlanWish, PlanWishBody, body
-from magic_eraser.api.account_views import NO_STORE, SubscriptionView
 from magic_eraser.api.accounts import Accounts
 from magic_eraser.api.deps import Caller, Needs, TheAccounts, TheRooms
 from magic_eraser.api.idempotent import TakesKey, once
 from magic_eraser.api.problems import responses
 from magic_eraser.api.routes.keys import WithAccounts
-from magic_eraser.billing.subscription import Subscription
+from magic_eraser.api.views.account import NO_STORE, SubscriptionView
+from magic_eraser.billing.subscriptions.subscription import Subscription
 from magic_eraser.billing.tables import SubscriptionState
 
 router = APIRouter(prefix="/v1/subscription", tags=["account"], dependencies=[WithAccounts])

@@ -9,11 +9,11 @@ from starlette.responses import JSONResponse, Response
 
 from magic_eraser.accounts import deeds
 from magic_eraser.api.account_bodies import AfterId, Limit, Line
-from magic_eraser.api.account_views import NO_STORE
-from magic_eraser.api.admin_views import DeedList, DeedView
 from magic_eraser.api.deps import TheRooms
 from magic_eraser.api.problems import responses
 from magic_eraser.api.routes.admin.guard import ADMIN
+from magic_eraser.api.views.account import NO_STORE
+from magic_eraser.api.views.admin import DeedList, DeedView
 
 router = APIRouter(prefix="/v1/admin/audit", tags=["admin"], dependencies=ADMIN)
 

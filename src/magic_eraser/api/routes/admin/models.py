@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from magic_eraser.accounts.audit import actor_of, record
-from magic_eraser.api.account_views import NO_STORE
 from magic_eraser.api.deps import Caller, TheRooms, WhileOpen
 from magic_eraser.api.problems import responses
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.api.routes.admin.guard import ADMIN
+from magic_eraser.api.views.account import NO_STORE
 from magic_eraser.errors import ModelUnavailable
 from magic_eraser.hosting.states import ModelState
 from magic_eraser.models.catalog import find

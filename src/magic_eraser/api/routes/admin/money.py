@@ -19,13 +19,13 @@ from magic_eraser.api.account_bodies import (
     UserId,
     body,
 )
-from magic_eraser.api.account_views import NO_STORE, SubscriptionView
-from magic_eraser.api.admin_views import PaymentView
-from magic_eraser.api.csv_answers import DOCUMENTED, AsCsv
 from magic_eraser.api.deps import Caller, TheAccounts
-from magic_eraser.api.ledger_pages import EntryList, EntryView, ledger_page
 from magic_eraser.api.problems import responses
 from magic_eraser.api.routes.admin.guard import ADMIN
+from magic_eraser.api.views.account import NO_STORE, SubscriptionView
+from magic_eraser.api.views.admin import PaymentView
+from magic_eraser.api.views.csv_answers import DOCUMENTED, AsCsv
+from magic_eraser.api.views.ledger_pages import EntryList, EntryView, ledger_page
 
 router = APIRouter(prefix="/v1/admin", tags=["admin"], dependencies=ADMIN)
 

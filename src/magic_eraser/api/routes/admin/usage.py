@@ -8,12 +8,12 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from magic_eraser.api.account_bodies import FirstDay, LastDay
-from magic_eraser.api.account_views import UsageView
-from magic_eraser.api.csv_answers import DOCUMENTED, AsCsv
 from magic_eraser.api.deps import TheRooms
 from magic_eraser.api.problems import responses
 from magic_eraser.api.routes.account import usage_answer
 from magic_eraser.api.routes.admin.guard import ADMIN
+from magic_eraser.api.views.account import UsageView
+from magic_eraser.api.views.csv_answers import DOCUMENTED, AsCsv
 from magic_eraser.usage.reports import By
 
 router = APIRouter(prefix="/v1/admin/usage", tags=["admin"], dependencies=ADMIN)

@@ -27,15 +27,15 @@ from magic_eraser.api.account_bodies import (
     UserId,
     body,
 )
-from magic_eraser.api.account_views import NO_STORE, SubscriptionView, TodayView
 from magic_eraser.api.accounts import Accounts
-from magic_eraser.api.admin_views import UserDetails, UserList, UserView
 from magic_eraser.api.deps import Caller, TheAccounts, TheRooms
-from magic_eraser.api.key_views import KeyList, KeyView, NewKeyView
 from magic_eraser.api.problems import responses
 from magic_eraser.api.rooms import Rooms
 from magic_eraser.api.routes.admin.guard import ADMIN
 from magic_eraser.api.routes.keys import USUAL_SCOPES
+from magic_eraser.api.views.account import NO_STORE, SubscriptionView, TodayView
+from magic_eraser.api.views.admin import UserDetails, UserList, UserView
+from magic_eraser.api.views.keys import KeyList, KeyView, NewKeyView
 from magic_eraser.errors import Conflict
 
 router = APIRouter(prefix="/v1/admin", tags=["admin"], dependencies=ADMIN)
