@@ -132,7 +132,7 @@ def test_without_its_database_it_works_for_nobody_and_charges_nobody(start, empt
         wait_until(lambda: site.calls("alice") == (1, 1))
         postgres.stop()
         gone = time.monotonic()
-        while time.monotonic() - gone < 3.5:
+        while time.monotonic() - gone < 3:
             refused(post_erase(client, *pair, model="telea"), 503, "storage_unavailable")
             assert httpx2.get(f"{server.url}/readyz").status_code == 200
         refused(made.result(), 503, "storage_unavailable")  # done, and could not be charged
@@ -196,7 +196,7 @@ def test_of_clients_that_go_at_any_moment_nothing_stays_held(start, site, pair):
 
     def come_and_go(seed: int) -> None:
         chance = random.Random(seed)
-        for _ in range(40):
+        for _ in range(25):
             connection = sent(server, pair, key, "slow")
             time.sleep(chance.uniform(0, 0.05))
             connection.close()

@@ -13,6 +13,7 @@ from schemathesis.specs.openapi.checks import response_schema_conformance, statu
 
 from account_server import AccountServer
 from magic_eraser.api.app import create_app
+from magic_eraser.errors import InternalError
 from magic_eraser.settings import Settings
 from server_process import Server
 
@@ -69,6 +70,12 @@ def site(tmp_path_factory):
     assert server.stop() == 0
 
 
+def told_as_clipdrop(response) -> bool:
+    """Whether a 500 is one of `OURS`: ClipDrop knows no others. A defect has another sentence."""
+    defect = {InternalError().sentence(language) for language in ("en", "zh")}
+    return response.status_code == 500 and response.json()["error"] not in defect
+
+
 def fuzzed(api, operation, examples, headers=None):
     """Send whatever the document allows, and some that it does not; the statuses of the answers."""
     method, _, path = operation.partition(" ")
@@ -79,7 +86,7 @@ def fuzzed(api, operation, examples, headers=None):
     def fuzz(case):
         response = case.call(headers=headers or {})
         seen.add(response.status_code)
-        known = response.status_code in OURS
+        known = response.status_code in OURS or (path == "/cleanup/v1" and told_as_clipdrop(response))
         case.validate_response(response, checks=CHECKS[1:] if known else CHECKS)
         assert "Traceback" not in response.text
 

@@ -41,10 +41,11 @@ def test_a_call_is_held_then_charged_once(open_house):
             held = await house.quota.reserve(alice, 3)
             assert (held.units, held.unit_price, held.plan.id, held.day) == (3, PRICE, "basic", TODAY)
             assert (held.left, held.resets_at) == (2, MIDNIGHT)
+            assert held.resets_in == pytest.approx(MIDNIGHT - NOON)
             assert len(held.id) == 22
             assert (await house.day(), await house.lines()) == ((1, 0), [])
             for _again in range(2):
-                await house.quota.settle(held, 3)
+                assert await house.quota.settle(held, 3)
                 await house.quota.release(held)
             assert await house.day() == (0, 1)
             assert await house.wallet() == (0, 0, 3 * PRICE)
@@ -60,8 +61,8 @@ def test_a_call_that_came_to_nothing_costs_nothing(open_house):
             alice = await house.user()
             released, unused = [await house.quota.reserve(alice, 2) for _ in range(2)]
             await house.quota.release(Reservation(released.id, 0))  # its id is all that is known of it
-            await house.quota.settle(released, 2)
-            await house.quota.settle(unused, 0)
+            assert not await house.quota.settle(released, 2)
+            assert not await house.quota.settle(unused, 0)
             assert (await house.day(), await house.wallet(), await house.lines()) == ((0, 0), (0, 0, 0), [])
             assert set((await house.states()).values()) == {"released"}
             assert house.events == [("basic", "reserved")] * 2 + [("basic", "released")] * 2
@@ -94,8 +95,8 @@ def test_a_call_that_is_free_of_charge_has_its_entry_all_the_same(open_house):
 def test_what_was_never_held_is_nothing_to_end(open_house):
     async def story():
         async with open_house() as house:
-            for unknown in (Reservation("", 1), Reservation("of nobody", 1)):
-                await house.quota.settle(unknown, 1)
+            for unknown, counts in ((Reservation("", 1), True), (Reservation("of nobody", 1), False)):
+                assert await house.quota.settle(unknown, 1) is counts  # without an id nothing is ever counted
                 await house.quota.release(unknown)
             assert house.events == []
             with pytest.raises(ValueError, match="weight -1"):
@@ -445,7 +446,7 @@ def test_a_charge_that_comes_after_its_hold_expired_is_not_made(open_house):
             held = await house.quota.reserve(alice, 1)
             await house.clock.pass_by(HOLD + 1)
             assert await house.reap() == 1
-            await house.quota.settle(held, 1)
+            assert not await house.quota.settle(held, 1)
             await house.quota.release(held)
             assert (await house.day(), await house.lines()) == ((0, 0), [])
             assert house.events == [("basic", "reserved"), ("basic", "expired"), ("basic", "late")]

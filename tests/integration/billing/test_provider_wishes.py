@@ -277,7 +277,7 @@ def test_nobody_has_a_page_where_an_admin_marks_payments():
     async def story():
         provider = ManualProvider()
         with pytest.raises(Conflict):
-            await provider.portal("alice", "", "https://us.example/")
+            await provider.portal("", "https://us.example/")
         assert provider.name == "manual"
 
     asyncio.run(story())

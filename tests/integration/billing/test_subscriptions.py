@@ -148,6 +148,18 @@ def test_an_upgrade_costs_whole_cents_which_a_bank_can_move(open_subscriptions):
     asyncio.run(story())
 
 
+def test_an_upgrade_in_the_last_minutes_of_a_period_costs_a_cent_so_that_it_can_be_paid(open_subscriptions):
+    async def story():
+        async with open_subscriptions() as house:
+            begun = await house.subscribed("basic")
+            await house.clock.pass_by(begun.period_end - begun.period_start - 60)
+            assert (await house.ask("pro")).due == 1000
+            await house.pay("bank-2")
+            assert await house.plan() == "pro"
+
+    asyncio.run(story())
+
+
 def test_the_next_period_after_an_upgrade_costs_the_whole_new_price(open_subscriptions):
     async def story():
         async with open_subscriptions() as house:
