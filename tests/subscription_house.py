@@ -60,7 +60,7 @@ class StandIn:
         await self._hear("checkout", user_id, email, plan.id, return_url)
         return URL
 
-    async def portal(self, user_id: str, customer_ref: str, return_url: str) -> str:
+    async def portal(self, customer_ref: str, return_url: str) -> str:
         return URL
 
     async def change(self, provider_ref: str, plan: Plan, *, prorate: bool) -> None:

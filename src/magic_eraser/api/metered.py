@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 
 from fastapi import Depends
@@ -76,8 +75,9 @@ def rate_headers(rate: Rate | None, charged: Reservation | None = None) -> dict[
     if rate is not None:
         policies.append(f'"default";q={rate.quota};w={rate.window}')
         standing.append(f'"default";r={rate.remaining};t={rate.reset}')
-    if charged is not None and charged.plan is not None and charged.resets_at is not None:
-        reset = max(1, math.ceil(charged.resets_at - time.time()))
+    if charged is not None and charged.plan is not None and charged.resets_in is not None:
+        # as it was when the call was held: by the database's clock, and never too short
+        reset = max(1, math.ceil(charged.resets_in))
         policies.append(f'"daily";q={charged.plan.calls_a_day};w={DAY}')
         standing.append(f'"daily";r={charged.left};t={reset}')
     if not policies:

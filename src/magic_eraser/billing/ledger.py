@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -32,7 +30,7 @@ class Ledger:
     Args:
         database: where it lies.
         plans: whose time zone says what day it is.
-        on_event: see `calls.OnEvent`; told of refunds.
+        on_event: see `calls.database_quota.OnEvent`; told of refunds.
     """
 
     def __init__(self, database: Database, plans: Plans, *, on_event: OnEvent = nobody_counts) -> None:
@@ -144,7 +142,7 @@ class Ledger:
             Conflict: so much is not left of it, its call was given back before, or the reference was used for another.
         """
         _check_texts(reference, note)
-        async with self._transaction(within) as connection:
+        async with self._database.joined(within) as connection:
             asked = refunds.Asked(entry_id, amount, call, f"{entry_id}/{reference}", note)
             entry, is_new = await refunds.refund(connection, self._plans, asked)
             if is_new:
@@ -211,21 +209,13 @@ class Ledger:
             amount=amount,
             note=note,
         )
-        async with self._transaction(within) as connection:
+        async with self._database.joined(within) as connection:
             await _expect_user(connection, tenant_id)
             entry, is_new = await post(connection, self._plans, new)
             if is_new:
                 told = {"entry": entry.id, "amount": money.to_text(amount), "reference": reference}
                 await audit.record(connection, actor, f"money.{source}", tenant_id, **told)
         return entry
-
-    @asynccontextmanager
-    async def _transaction(self, within: AsyncConnection | None) -> AsyncIterator[AsyncConnection]:
-        if within is not None:
-            yield within
-            return
-        async with self._database.write() as own:
-            yield own
 
 
 async def _expect_user(within: AsyncConnection, tenant_id: str) -> None:

@@ -30,7 +30,7 @@ class PaymentProvider(Protocol):
         """
         ...
 
-    async def portal(self, user_id: str, customer_ref: str, return_url: str) -> str:
+    async def portal(self, customer_ref: str, return_url: str) -> str:
         """Where the user sees invoices and changes the card.
 
         Raises:
@@ -72,7 +72,7 @@ class ManualProvider:
     async def checkout(self, user_id: str, email: str | None, plan: Plan, return_url: str) -> str | None:
         return None
 
-    async def portal(self, user_id: str, customer_ref: str, return_url: str) -> str:
+    async def portal(self, customer_ref: str, return_url: str) -> str:
         raise Conflict(
             "Payments of this server are marked by its operator; there is no page to pay on.",
             "此服务器的付款由管理员登记，没有在线支付页面。",

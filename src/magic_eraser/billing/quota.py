@@ -26,6 +26,7 @@ class Reservation:
         day: the day it counts for.
         left: calls of that day that are left beside this one; None for no limit.
         resets_at: when the next day begins, seconds since 1970; None for no limit.
+        resets_in: seconds that was away when it was held, by the same clock; None for no limit.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Reservation:
     day: str = ""
     left: int | None = None
     resets_at: float | None = None
+    resets_in: float | None = None
 
 
 class Quota(Protocol):

@@ -85,6 +85,15 @@ class Database:
             async with connection.begin():
                 yield connection
 
+    @asynccontextmanager
+    async def joined(self, within: AsyncConnection | None) -> AsyncIterator[AsyncConnection]:
+        """The caller's transaction, which the caller ends; one of its own, see `write`, where there is none."""
+        if within is not None:
+            yield within
+            return
+        async with self.write() as own:
+            yield own
+
     async def ping(self) -> None:
         """Raises `StorageUnavailable` where nobody answers."""
         async with self.read() as connection:

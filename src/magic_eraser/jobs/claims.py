@@ -216,7 +216,8 @@ class Claims:
         """What `owner` has but does not work on, since it never heard that the claim was granted, or could not tell
         the end: anybody may have it at once. The attempt counts. How many there were."""
         async with self._database.write() as connection:
-            strays = await _held(connection, owner) - set(working)
+            strays = sorted(await _held(connection, owner) - set(working))
+            held: list[str] = []
             for job_id, index, fence in strays:
                 given_back = await connection.execute(
                     job_items.update()
@@ -224,9 +225,9 @@ class Claims:
                     .values(state=ItemState.QUEUED, owner=None, lease_until=None, run_at=now())
                     .returning(job_items.c.reservation_id)
                 )
-                for reservation_id in given_back.scalars():
-                    if reservation_id is not None:
-                        await self._quota.release(Reservation(reservation_id, 0), within=connection)
+                held += [each for each in given_back.scalars() if each is not None]
+            for reservation_id in held:  # after all items: locks are taken in one order everywhere
+                await self._quota.release(Reservation(reservation_id, 0), within=connection)
         return len(strays)
 
     async def finish(self, claimed: Claimed, result: EraseResult, result_blob: str) -> bool:

@@ -238,7 +238,9 @@ class EraseService:
                 await self._metering.release(reservation)
                 raise
             result = await self._metering.settle(principal, reservation, self.weight(result.model), result)
-            await self._keep(key, kept)  # only now: what was not charged must not be had from the cache for nothing
+            await self._keep(
+                key, kept
+            )  # only now: what was not charged must not be had from the cache for nothing
             return result
 
     async def _keep(self, key: str | None, kept: Kept | None) -> None:

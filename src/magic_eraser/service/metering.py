@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from magic_eraser.accounts.principal import Principal
 from magic_eraser.billing.quota import NullQuota, Quota, Reservation
-from magic_eraser.errors import EraserError, StorageUnavailable
+from magic_eraser.errors import EraserError, StorageFull, StorageUnavailable
 from magic_eraser.service.request import EraseResult
 from magic_eraser.telemetry.logging import get_logger
 from magic_eraser.usage.event import UsageEvent
@@ -63,7 +63,7 @@ class Metering:
         """The work came to nothing. Where the database does not hear of it, the hold ends by itself."""
         try:
             await asyncio.shield(self._quota.release(reservation))
-        except StorageUnavailable as error:
+        except (StorageUnavailable, StorageFull) as error:
             log.warning("hold_not_released", reservation=reservation.id, reason=error.code)
 
     async def settle(

@@ -121,7 +121,7 @@ async def portal(request: Request, rooms: TheRooms, accounts: TheAccounts, calle
             "Nothing was bought at Stripe yet, so there is no page for it.",
             "尚未通过 Stripe 购买套餐，因此没有可查看的页面。",
         )
-    url = await accounts.provider.portal(caller.tenant_id, had.customer_ref, _return_url(rooms, request))
+    url = await accounts.provider.portal(had.customer_ref, _return_url(rooms, request))
     return JSONResponse(PageView(url=url).as_json(), headers=NO_STORE)
 
 

@@ -133,7 +133,7 @@ class DatabaseQuota:
             self._on_event(plan.id, "refused")
             raise _unpaid(plan, held.amount)
         await self._counters.hold(within, held, caller.at, self._hold_seconds)
-        limited = plan.calls_a_day is not None
+        resets_at = None if plan.calls_a_day is None else caller.book.next_day(caller.at)
         reservation = Reservation(
             id=held.id,
             units=units,
@@ -141,7 +141,8 @@ class DatabaseQuota:
             plan=plan,
             day=day,
             left=None if plan.calls_a_day is None else plan.calls_a_day - stands,
-            resets_at=caller.book.next_day(caller.at) if limited else None,
+            resets_at=resets_at,
+            resets_in=None if resets_at is None else resets_at - caller.at,
         )
         return reservation, plan.id
 
@@ -174,9 +175,7 @@ class DatabaseQuota:
             await self._counters.give_back(within, held)
         return state, held.plan
 
-    async def _ended_before(
-        self, within: AsyncConnection, id: str
-    ) -> tuple[ReservationState, str | None]:
+    async def _ended_before(self, within: AsyncConnection, id: str) -> tuple[ReservationState, str | None]:
         row = (await within.execute(_STATE, {"the_id": id})).first()
         if row is None:  # so long ago that it was removed
             return ReservationState.EXPIRED, None

@@ -1,4 +1,4 @@
-"""Plans paid for at Stripe: its pages take the money, its webhooks tell of it (`stripe_inbox`)."""
+"""Plans paid for at Stripe: its pages take the money, its webhooks tell of it (`inbox`)."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class StripeProvider:
         except MissingThere:
             raise _unknown_price(plan) from None
 
-    async def portal(self, user_id: str, customer_ref: str, return_url: str) -> str:
+    async def portal(self, customer_ref: str, return_url: str) -> str:
         """The page where the user sees invoices and changes the card.
 
         Raises:
@@ -176,7 +176,7 @@ class StripeProvider:
 
         Raises:
             MissingThere: it has none of that name.
-            Unusable: see `stripe_reading.subscription`.
+            Unusable: see `reading.subscription`.
             ProviderUnavailable: Stripe does not answer.
         """
         answer = await self._link.ask(lambda client: client.v1.subscriptions.retrieve(provider_ref))

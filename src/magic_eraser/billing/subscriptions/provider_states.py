@@ -19,7 +19,6 @@ HEARD = "provider_state"
 """Kind of the event that keeps what the provider said, and as of when."""
 SAME_MOMENT = 1.0
 """Seconds by which two ends of one period may differ."""
-_LIVE = (SubscriptionState.ACTIVE, SubscriptionState.PAST_DUE)
 
 
 async def apply(

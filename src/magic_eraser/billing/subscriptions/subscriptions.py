@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -160,7 +159,7 @@ class Subscriptions:
             Conflict: the reference is known with another amount.
         """
         told = Told(amount, reference, actor, note)
-        async with self._transaction(within) as connection:
+        async with self._database.joined(within) as connection:
             who = await lock(connection, user_id)
             if await marked_payments.known(connection, user_id, told) is None:
                 source = marked_payments.FEE
@@ -179,7 +178,7 @@ class Subscriptions:
         Raises:
             NotFound: no such user, or no subscription that has begun.
         """
-        async with self._transaction(within) as connection:
+        async with self._database.joined(within) as connection:
             who = await lock(connection, user_id)
             change = dues.failed(who, self._plans.book, self._grace, note)
             if change is not None:
@@ -230,7 +229,7 @@ class Subscriptions:
         Raises:
             NotFound: no such user.
         """
-        async with self._transaction(within) as connection:
+        async with self._database.joined(within) as connection:
             who = await provider_states.apply(
                 connection,
                 await lock(connection, user_id),
@@ -322,11 +321,3 @@ class Subscriptions:
         wishes.check_provider(had, self._provider.name)
         await self._provider.cancel(ref, at_once=True)
         return ref
-
-    @asynccontextmanager
-    async def _transaction(self, within: AsyncConnection | None) -> AsyncIterator[AsyncConnection]:
-        if within is not None:
-            yield within
-            return
-        async with self._database.write() as own:
-            yield own

@@ -14,7 +14,7 @@ from magic_eraser.billing.tables import SubscriptionState
 from magic_eraser.errors import Conflict, ValidationFailed
 
 CENT = MILLICENTS // 100
-"""An upgrade costs whole ones, as no bank moves less."""
+"""An upgrade costs whole ones, at least one, as no bank moves less: what costs nothing could never be paid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def _other(who: Subscriber, had: Subscription, wanted: Plan, book: PlanBook) -> 
         if had.wanted_plan != wanted.id:
             _check_at_work(had)
         left = prorated(current.price, wanted.price, start=had.period_start, end=had.period_end, at=who.at)
-        due = left - left % CENT
+        due = max(CENT, left - left % CENT)
         asked = replace(had, state=SubscriptionState.AWAITING, wanted_plan=wanted.id, wanted_at=None, due=due)
         change = Change("requested", asked, to_plan=wanted.id, amount=due)
         if had.provider == MANUAL:
