@@ -18,7 +18,7 @@ from magic_eraser.errors import EraserError, InternalError, NotFound, StorageFul
 from magic_eraser.jobs.claims import Claimed, Claims, Key
 from magic_eraser.jobs.options import from_json
 from magic_eraser.models.watch import Watch
-from magic_eraser.service.request import EraseRequest, EraseResult
+from magic_eraser.service.request import EraseRequest, EraseResult, Keeping
 from magic_eraser.telemetry.logging import get_logger
 
 log = get_logger(__name__)
@@ -232,6 +232,8 @@ class JobRunner:
             raise NotFound(
                 "The picture or its mask is not there any more.", "图片或其蒙版已不存在。"
             ) from None
+        if claimed.fence > 1 and keeping is Keeping.ALLOWED:
+            keeping = Keeping.REFRESH  # a claim before may have kept its result and not lived to charge it
         request = EraseRequest(image, mask, options, output, keeping)
         watch = Watch.waiting(self._item_seconds)
         return await self._service.erase(claimed.principal, request, watch, prepaid=claimed.reservation)

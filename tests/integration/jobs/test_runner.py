@@ -16,6 +16,7 @@ from magic_eraser.errors import Draining, EmptyMask, StorageFull
 from magic_eraser.jobs.claims import Claims
 from magic_eraser.jobs.runner import JobRunner, owner_name
 from magic_eraser.jobs.tables import ItemState, JobState
+from magic_eraser.service.request import Keeping
 from private_servers import PrivatePostgres
 
 
@@ -50,6 +51,20 @@ def test_a_picture_that_its_caller_has_to_mend_fails_alone(open_house):
             over = await house.until_over(job)
             assert (over.state, over.succeeded, over.failed) == (JobState.FAILED, 2, 1)
             assert [item.error_code for item in await house.items(job)] == ["empty_mask", None, None]
+
+    asyncio.run(story())
+
+
+def test_what_is_begun_again_is_not_had_from_the_cache(open_house):
+    """A result that was kept before it was charged would be one for nothing."""
+
+    async def story():
+        async with open_house(quota=TableQuota()) as house:
+            job = await house.job(items=1)
+            clerk = Clerk(raises=[StorageFull(retry_after=0.1)])
+            house.runner(clerk, concurrency=1)
+            assert (await house.until_over(job)).succeeded == 1
+            assert [request.keeping for _, request, *_ in clerk.seen] == [Keeping.ALLOWED, Keeping.REFRESH]
 
     asyncio.run(story())
 
