@@ -57,6 +57,7 @@ class Plan:
         models: ids included beside what `ALL_MODELS` and `CUSTOM_MODELS` bring.
         max_pixels: largest picture, width times height; None: as large as the server takes.
         charging: see there.
+        free_cached: a result from the cache, which costs no money in any plan, is no call of the day either.
         retired: no longer offered; who has it keeps it.
         stripe_price: the id of its price at Stripe; empty where it cannot be bought there.
     """
@@ -71,6 +72,7 @@ class Plan:
     models: frozenset[str]
     max_pixels: int | None = None
     charging: Charging = Charging.INVOICE
+    free_cached: bool = False
     retired: bool = False
     stripe_price: str = ""
 

@@ -56,7 +56,8 @@ class Quota(Protocol):
     async def settle(
         self, reservation: Reservation, units: int, within: AsyncConnection | None = None
     ) -> bool:
-        """The work is done and weighs `units` (at most what was held; 0 costs nothing and counts no call). A second
+        """The work is done and weighs `units` (at most what was held; 0 for a result from the cache: it costs
+        no money, and counts as a call unless the plan has `free_cached`). A second
         call does nothing.
 
         Returns:

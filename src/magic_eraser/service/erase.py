@@ -168,9 +168,7 @@ class EraseService:
                 kept = await self._cache.get(key)
                 if kept is not None:
                     result = from_kept(kept, stages.seconds)
-                    if prepaid is None:
-                        await self._metering.hit(principal, result)
-                    return result
+                    return await self._metering.hit(principal, result) if prepaid is None else result
         if key is None:
             return await self._admitted(principal, request, watch, stages, prepaid, None)
         result, shared = await self._flights.run(
@@ -181,9 +179,7 @@ class EraseService:
         if not shared:
             return result
         result = replace(result, cache="hit", reservation=None, units=0)
-        if prepaid is None:
-            await self._metering.hit(principal, result)
-        return result
+        return await self._metering.hit(principal, result) if prepaid is None else result
 
     async def _key(self, principal: Principal, request: EraseRequest) -> str | None:
         """By what the result would be found; None for one that is not to be kept."""

@@ -34,7 +34,7 @@ class Metering:
         quota: the ledger; nothing is counted where None.
         database: where ledger and events lie; None where nobody pays.
         usage: told of calls, within the transaction that charges them; nobody where None.
-        hits: told of results that cost nothing.
+        hits: told of results from the cache that are no calls.
     """
 
     def __init__(
@@ -86,10 +86,26 @@ class Metering:
             return replace(result, reservation=None, units=0)
         return replace(result, reservation=reservation if reservation.id else None, units=units)
 
-    async def hit(self, principal: Principal, result: EraseResult) -> None:
-        """A result from the cache: it costs nothing, and is told."""
-        if self._hits is not None:
-            await self._hits.record(_event(principal, Reservation(uuid4().hex[:22], 0), 0, result))
+    async def hit(self, principal: Principal, result: EraseResult) -> EraseResult:
+        """A result from the cache costs no money. It is a call of the day like any other, unless the plan has
+        `free_cached`.
+
+        Returns:
+            The result, with what it was counted by.
+
+        Raises:
+            EraserError: see `reserve`.
+        """
+        plan = principal.plan
+        if self._database is None or plan is None or plan.free_cached:
+            if self._hits is not None:
+                await self._hits.record(_event(principal, Reservation(uuid4().hex[:22], 0), 0, result))
+            return result
+        async with self._database.write() as within:
+            reservation = await self._quota.reserve(principal, 0, within)
+            await self._quota.settle(reservation, 0, within)
+            await self._tell(_event(principal, reservation, 0, result), within)
+        return replace(result, reservation=reservation)
 
     async def _undone(self, holding: asyncio.Future[Reservation]) -> None:
         with suppress(EraserError):  # it was refused

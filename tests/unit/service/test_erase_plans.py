@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -197,7 +198,75 @@ def test_a_stand_in_is_of_the_plan_too(build, ledger, coffee_png, dot_png):
     assert run(build().erase(replace(CALLER, plan=plan), asked(coffee_png, dot_png, "broken"))).model == "ns"
 
 
-def test_a_hit_is_told_and_costs_nothing(build, ledger, notes, coffee_png, dot_png):
+class Books:
+    """Stands for the database: counts the transactions."""
+
+    def __init__(self) -> None:
+        self.transactions = 0
+
+    @asynccontextmanager
+    async def write(self):
+        self.transactions += 1
+        yield "within"
+
+
+def test_a_hit_is_a_call_of_the_day_that_costs_no_money(build, ledger, notes, coffee_png, dot_png):
+    books = Books()
+
+    async def story():
+        service = build(cache=MemoryCache(max_bytes=10**7, ttl_seconds=60))
+        service._metering = Metering(ledger, database=books, usage=notes, hits=None)
+        first = await service.erase(CALLER, asked(coffee_png, dot_png))
+        at_once = await asyncio.gather(*(service.erase(CALLER, asked(coffee_png, dot_png)) for _ in range(2)))
+        return first, *at_once
+
+    first, *hits = run(story())
+
+    assert [(result.cache, result.units, result.reservation.left) for result in (first, *hits)] == [
+        ("miss", 1, 9),
+        ("hit", 0, 9),
+        ("hit", 0, 9),
+    ]
+    assert ledger.lines == ["reserve 1", "settle 1"] + ["reserve 0", "settle 0"] * 2
+    assert [(event.cached, event.units, event.amount) for event in notes.events] == [
+        (False, 1, 2000),
+        (True, 0, 0),
+        (True, 0, 0),
+    ]
+    assert books.transactions == 3  # reserved and settled in one
+
+
+def test_who_waits_for_an_equal_request_is_counted_too(build, ledger, notes, coffee_png, dot_png):
+    async def story():
+        service = build(cache=MemoryCache(max_bytes=10**7, ttl_seconds=60))
+        service._metering = Metering(ledger, database=Books(), usage=notes)
+        return await asyncio.gather(*(service.erase(CALLER, asked(coffee_png, dot_png)) for _ in range(3)))
+
+    assert sorted(result.cache for result in run(story())) == ["hit", "hit", "miss"]
+    assert sorted(line for line in ledger.lines if line.startswith("settle")) == [
+        "settle 0",
+        "settle 0",
+        "settle 1",
+    ]
+
+
+def test_where_the_plan_says_so_a_hit_is_told_and_is_no_call(build, ledger, notes, coffee_png, dot_png):
+    generous = replace(SMALL, free_cached=True)
+    ledger.plan = generous
+
+    async def story():
+        service = build(cache=MemoryCache(max_bytes=10**7, ttl_seconds=60))
+        service._metering = Metering(ledger, database=Books(), usage=notes, hits=notes)
+        caller = replace(CALLER, plan=generous)
+        await service.erase(caller, asked(coffee_png, dot_png))
+        return await service.erase(caller, asked(coffee_png, dot_png))
+
+    assert run(story()).reservation is None
+    assert ledger.lines == ["reserve 1", "settle 1"]
+    assert [event.cached for event in notes.events] == [False, True]
+
+
+def test_without_a_ledger_a_hit_is_told(build, ledger, notes, coffee_png, dot_png):
     async def story():
         service = build(cache=MemoryCache(max_bytes=10**7, ttl_seconds=60))
         await service.erase(CALLER, asked(coffee_png, dot_png))

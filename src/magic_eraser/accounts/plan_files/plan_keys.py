@@ -21,6 +21,7 @@ KEYS = (
     "models",
     "max_pixels",
     "charging",
+    "free_cached",
     "retired",
     "stripe_price",
 )
@@ -80,6 +81,7 @@ def read_plan(faults: Faults, id: str, table: object) -> Plan | None:
         models=models,
         max_pixels=keys.number("max_pixels", 1, MOST_PIXELS),
         charging=Charging(keys.choice("charging", tuple(Charging)) or Charging.INVOICE),
+        free_cached=keys.flag("free_cached"),
         retired=keys.flag("retired"),
         stripe_price=keys.text("stripe_price"),
     )

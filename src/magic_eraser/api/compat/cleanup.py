@@ -111,7 +111,7 @@ _CREDITS = {
     name: {"schema": {"type": "integer"}, "description": text}
     for name, text in (
         (REMAINING, f"Calls that are left today; {NO_LIMIT} where they are not limited."),
-        (CONSUMED, "1, or 0 for a result from the cache."),
+        (CONSUMED, "1, or 0 for a result from the cache where the plan has them free."),
     )
 }
 _FAILS: dict[int | str, dict[str, Any]] = {
@@ -163,7 +163,7 @@ async def cleanup(
 ) -> Response:
     """`image_file` and `mask_file` (white is removed) give the picture: PNG, or JPEG or WebP as `Accept` says.
     `x-remaining-credits` has the calls that are left today, 2147483647 where they are not limited, and
-    `x-credits-consumed` is 1, or 0 for a result from the cache."""
+    `x-credits-consumed` is 1, or 0 for a result from the cache where the plan has them free."""
     given = await read_fields(request)
     mode = validate(CleanupFields, given).mode
     erase = EraseRequest(
@@ -200,7 +200,7 @@ def _file(given: dict[str, Any], name: str) -> bytes | Upload:
 
 async def _headers(rooms: Rooms, caller: Principal, result: EraseResult) -> dict[str, str]:
     headers = {
-        CONSUMED: "0" if result.cache == "hit" else "1",
+        CONSUMED: "0" if result.cache == "hit" and result.reservation is None else "1",
         "Vary": "Accept",
         "Cache-Control": "no-store",
     }

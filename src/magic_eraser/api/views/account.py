@@ -127,7 +127,7 @@ class TallyView(View):
 
     calls: int
     cached: int
-    """Results from the cache, which cost nothing and are no calls."""
+    """Results from the cache: no money, and of the day's calls unless the plan has `free_cached`."""
     units: int
     """What the calls weighed: a call of a heavy model has the price of several."""
     amount: str

@@ -91,13 +91,15 @@ class DatabaseQuota:
     async def settle(
         self, reservation: Reservation, units: int, within: AsyncConnection | None = None
     ) -> bool:
-        """Charge what is held, at most `units` of it; 0 or less releases it. A second call does nothing, and one for a
-        hold that expired meanwhile neither: its call was given back. See `Quota.settle` for what is returned."""
-        return await self._close(reservation.id, units, within)
+        """Charge what is held, at most `units` of it; 0 counts the call without its price, or releases it where the plan
+        has `free_cached`. A second call does nothing, and one for a hold that expired meanwhile neither: its call was
+        given back. See `Quota.settle` for what is returned."""
+        counts = units > 0 or (reservation.plan is not None and not reservation.plan.free_cached)
+        return await self._close(reservation.id, units if counts else None, within)
 
     async def release(self, reservation: Reservation, within: AsyncConnection | None = None) -> None:
         """Give back what is held. A second call does nothing. Only `id` is looked at."""
-        await self._close(reservation.id, 0, within)
+        await self._close(reservation.id, None, within)
 
     async def renew(self, ids: Collection[str], within: AsyncConnection) -> None:
         """Those that are still held are for another `hold_seconds`."""
@@ -146,10 +148,10 @@ class DatabaseQuota:
         )
         return reservation, plan.id
 
-    async def _close(self, id: str, units: int, within: AsyncConnection | None) -> bool:
-        """Whether it is charged, now or before."""
+    async def _close(self, id: str, units: int | None, within: AsyncConnection | None) -> bool:
+        """Whether it is charged, now or before; None gives it back."""
         if not id:  # nothing was counted
-            return units > 0
+            return units is not None
         if within is not None:
             state, plan = await self._closed(within, id, units)
             if plan is not None:
@@ -159,17 +161,17 @@ class DatabaseQuota:
                 state, plan = await self._closed(own, id, units)
             if plan is not None:
                 self._on_event(plan, EVENTS[state])
-        return units > 0 and state is ReservationState.SETTLED
+        return units is not None and state is ReservationState.SETTLED
 
     async def _closed(
-        self, within: AsyncConnection, id: str, units: int
+        self, within: AsyncConnection, id: str, units: int | None
     ) -> tuple[ReservationState, str | None]:
         """How the hold stands now, and the plan of one of which there is something to tell."""
-        state = ReservationState.SETTLED if units > 0 else ReservationState.RELEASED
+        state = ReservationState.RELEASED if units is None else ReservationState.SETTLED
         held = await self._counters.end(within, id, state)
         if held is None:
-            return await self._ended_before(within, id) if units > 0 else (state, None)
-        if units > 0:
+            return (state, None) if units is None else await self._ended_before(within, id)
+        if units is not None:
             await self._counters.charge(within, held, min(units, held.units))
         else:
             await self._counters.give_back(within, held)
