@@ -92,8 +92,8 @@ class DatabaseQuota:
         self, reservation: Reservation, units: int, within: AsyncConnection | None = None
     ) -> bool:
         """Charge what is held, at most `units` of it; 0 counts the call without its price, or releases it where the
-        plan has `free_cached`. A second call does nothing, and one for a hold that expired meanwhile neither: its call was
-        given back. See `Quota.settle` for what is returned."""
+        plan has `free_cached`. A second call does nothing, and one for a hold that expired meanwhile neither: its call
+        was given back. See `Quota.settle` for what is returned."""
         counts = units > 0 or (reservation.plan is not None and not reservation.plan.free_cached)
         return await self._close(reservation.id, units if counts else None, within)
 
