@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from magic_eraser.accounts.principal import Priority
+from magic_eraser.accounts.priority import Priority
 from magic_eraser.models.card import ModelCard
 
 MILLICENTS = 100_000

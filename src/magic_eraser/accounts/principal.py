@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING
+from enum import StrEnum
 
+from magic_eraser.accounts.plans import Feature, Plan
+from magic_eraser.accounts.priority import Priority
 from magic_eraser.errors import InsufficientScope, PlanForbidsFeature, PlanForbidsModel
-
-if TYPE_CHECKING:
-    from magic_eraser.accounts.plans import Feature, Plan
-    from magic_eraser.models.card import ModelCard
-
-
-class Priority(IntEnum):
-    """Who goes first where several wait."""
-
-    BATCH = 0
-    """Items of a job: nobody looks at a clock."""
-    NORMAL = 1
-    FIRST = 2
-    """Plans with priority."""
+from magic_eraser.models.card import ModelCard
 
 
 class Scope(StrEnum):

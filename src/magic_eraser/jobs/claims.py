@@ -10,7 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from magic_eraser.accounts.principal import Principal, Priority
+from magic_eraser.accounts.principal import Principal
+from magic_eraser.accounts.priority import Priority
 from magic_eraser.billing.quota import Quota, Reservation
 from magic_eraser.db.base import now
 from magic_eraser.db.database import Database

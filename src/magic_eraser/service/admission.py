@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
-from magic_eraser.accounts.principal import Principal, Priority
+from magic_eraser.accounts.principal import Principal
+from magic_eraser.accounts.priority import Priority
 from magic_eraser.errors import DeadlineExceeded, Draining, EraserError, QueueFull
 from magic_eraser.models.watch import Watch
 from magic_eraser.service.line import Line, Waiter

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from magic_eraser.accounts.principal import Priority
+from magic_eraser.accounts.priority import Priority
 
 T = TypeVar("T")
 

@@ -14,7 +14,8 @@ from issuer import SECRET, hs256
 from magic_eraser.accounts.identity import Identity
 from magic_eraser.accounts.plan_files import plan_file
 from magic_eraser.accounts.plans import Plans
-from magic_eraser.accounts.principal import ANONYMOUS_SCOPES, LOCAL_OWNER, USER_SCOPES, Priority, Scope
+from magic_eraser.accounts.principal import ANONYMOUS_SCOPES, LOCAL_OWNER, USER_SCOPES, Scope
+from magic_eraser.accounts.priority import Priority
 from magic_eraser.accounts.sign_in import SignIn
 from magic_eraser.accounts.tables import Role, audit_log, users
 from magic_eraser.accounts.tokens.tokens import Tokens, issue

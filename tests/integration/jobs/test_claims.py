@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from jobs_house import LEASE, Forgetful, TableQuota, result
-from magic_eraser.accounts.principal import LOCAL_OWNER, Principal, Priority
+from magic_eraser.accounts.principal import LOCAL_OWNER, Principal
+from magic_eraser.accounts.priority import Priority
 from magic_eraser.db.base import now
 from magic_eraser.errors import (
     Cancelled,

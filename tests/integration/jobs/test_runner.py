@@ -10,7 +10,7 @@ import structlog
 
 from databases import make_schema
 from jobs_house import ATTEMPTS, Clerk, Forgetful, TableQuota, eventually, house
-from magic_eraser.accounts.principal import Priority
+from magic_eraser.accounts.priority import Priority
 from magic_eraser.db.base import now
 from magic_eraser.errors import Draining, EmptyMask, StorageFull
 from magic_eraser.jobs.claims import Claims

@@ -14,7 +14,7 @@ from magic_eraser.accounts.money import parse
 from magic_eraser.accounts.plan_files.plan_file import MOST_BYTES, SHIPPED, read, reload
 from magic_eraser.accounts.plan_use import missing
 from magic_eraser.accounts.plans import Charging, Feature, Plans
-from magic_eraser.accounts.principal import Priority
+from magic_eraser.accounts.priority import Priority
 from magic_eraser.errors import SettingsError
 from magic_eraser.models.catalog import CATALOG
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from magic_eraser.accounts.principal import LOCAL_OWNER, Principal, Priority
+from magic_eraser.accounts.principal import LOCAL_OWNER, Principal
+from magic_eraser.accounts.priority import Priority
 from magic_eraser.errors import DeadlineExceeded, Draining, EraserError, QueueFull
 from magic_eraser.models.watch import Watch
 from magic_eraser.service.admission import NullAdmission, SlotAdmission

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from magic_eraser.accounts.principal import LOCAL_OWNER, Principal, Priority
+from magic_eraser.accounts.principal import LOCAL_OWNER, Principal
+from magic_eraser.accounts.priority import Priority
 from magic_eraser.billing.quota import Reservation
 from magic_eraser.errors import (
     Cancelled,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from magic_eraser.accounts.principal import Priority
+from magic_eraser.accounts.priority import Priority
 from magic_eraser.service.line import REMEMBERED, Line, Waiter
 
 BATCH, NORMAL, FIRST = Priority
