@@ -35,7 +35,7 @@ def test_ten_thousand_requests_with_crashes_at_random_add_up(open_house):
             assert sum(ends.values()) == requests
             await house.sound()
             states = Counter((await house.states()).values())
-            assert states["held"] > 10  # of those that were dropped
+            assert states["held"] >= 1  # of those that were dropped
             assert states["settled"] >= ends["settled"]  # and of them some had been charged
             await house.clock.pass_by(10**4)
             while await house.reap():
