@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +113,10 @@ class Site:
         ((used, held),) = self.rows(query, tenant=tenant)
         return int(used), int(held)
 
-    def reservations(self, tenant: str) -> dict[str, int]:
+    def reservations(self, tenant: str) -> Counter[str]:
         """How many there are of each state."""
         query = "SELECT state, COUNT(*) FROM reservations WHERE tenant_id = :tenant GROUP BY state"
-        return {state: int(count) for state, count in self.rows(query, tenant=tenant)}
+        return Counter({state: int(count) for state, count in self.rows(query, tenant=tenant)})
 
     def charges(self, tenant: str) -> list[int]:
         """Milli-cents of each call in the ledger, in its order."""

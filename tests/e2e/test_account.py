@@ -20,8 +20,8 @@ PHONE = {
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 LOOKS = pytest.mark.parametrize(
     ("device", "locale", "scheme"),
-    [(DESKTOP, "en-US", "light"), (PHONE, "zh-CN", "dark")],
-    ids=["desktop-en", "phone-zh-dark"],
+    [(DESKTOP, "en-US", "light"), (DESKTOP, "zh-CN", "dark"), (PHONE, "zh-CN", "light"), (PHONE, "en-US", "dark")],
+    ids=["desktop-en", "desktop-zh-dark", "phone-zh", "phone-en-dark"],
 )  # fmt: skip
 USERS = itertools.count(1)
 STROKES = itertools.count()

@@ -201,10 +201,13 @@ def test_of_clients_that_go_at_any_moment_nothing_stays_held(start, site, pair):
             time.sleep(chance.uniform(0, 0.1))
             connection.close()
 
-    with ThreadPoolExecutor(6) as crowd:
-        list(crowd.map(come_and_go, range(6)))
-    wait_until(lambda: site.calls("alice")[1] == 0, 5)
-    assert site.reservations("alice")["released"] >= 1  # some went in the middle, however busy the machine is
+    for first in range(0, 60, 6):  # until enough have gone in the middle, which a busy machine makes rare
+        with ThreadPoolExecutor(6) as crowd:
+            list(crowd.map(come_and_go, range(first, first + 6)))
+        wait_until(lambda: site.calls("alice")[1] == 0, 5)
+        if site.reservations("alice")["released"] >= 5:
+            break
+    assert site.reservations("alice")["released"] >= 5
     assert site.calls("alice")[0] == len(site.charges("alice"))
     assert site.faults() == []
     assert "Traceback" not in server.log

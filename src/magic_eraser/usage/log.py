@@ -43,13 +43,6 @@ class UsageLog(Protocol):
         ...
 
 
-class NullUsage:
-    """Nobody keeps it: the library, the command line."""
-
-    async def record(self, event: UsageEvent, within: AsyncConnection | None = None) -> None:
-        return None
-
-
 class DatabaseUsage:
     """Into the transaction that charges the work: both are told, or neither.
 

@@ -26,16 +26,17 @@ def test_ten_thousand_requests_with_crashes_at_random_add_up(open_house):
                 10_000 if house.database.is_sqlite else 2_000
             )  # a dropped task is a connection less there
             numbers = iter(range(requests))
+            longest = 0.3 if house.database.is_sqlite else 0.06  # 20 at once take that long for one each
 
             async def server() -> None:
                 for _number in numbers:
-                    ends[await request(house, chance.choice(who), chance)] += 1
+                    ends[await request(house, chance.choice(who), chance, longest)] += 1
 
             await asyncio.gather(*(server() for _ in range(AT_ONCE)))
             assert sum(ends.values()) == requests
             await house.sound()
             states = Counter((await house.states()).values())
-            assert states["held"] >= 1  # of those that were dropped
+            assert states["held"] > 10  # of those that were dropped
             assert states["settled"] >= ends["settled"]  # and of them some had been charged
             await house.clock.pass_by(10**4)
             while await house.reap():
@@ -52,11 +53,11 @@ def test_ten_thousand_requests_with_crashes_at_random_add_up(open_house):
     asyncio.run(story())
 
 
-async def request(house, who, chance) -> str:
+async def request(house, who, chance, longest) -> str:
     """How it ended."""
     work = asyncio.create_task(one(house, who, chance.random() < 0.8))
     if chance.random() < 0.15:
-        await asyncio.sleep(chance.random() * 0.3)  # 20 at once take that long for one each
+        await asyncio.sleep(chance.random() * longest)
         work.cancel()
     try:
         return await work

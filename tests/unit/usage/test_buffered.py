@@ -12,7 +12,7 @@ from magic_eraser.accounts.plan_files.plan_file import read
 from magic_eraser.accounts.plans import Plans
 from magic_eraser.errors import StorageUnavailable
 from magic_eraser.usage.event import UsageEvent
-from magic_eraser.usage.log import BufferedUsage, NullUsage
+from magic_eraser.usage.log import BufferedUsage
 from magic_eraser.usage.tables import usage_events
 
 PLANS = Plans(read(None))
@@ -203,7 +203,3 @@ def test_told_while_it_is_being_written_an_event_is_written_too(open_sqlite):
             assert len(await written(database)) == 300
 
     asyncio.run(story())
-
-
-def test_where_nobody_keeps_it_nothing_is_needed():
-    asyncio.run(NullUsage().record(event(1)))
